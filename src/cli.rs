@@ -1,0 +1,1 @@
+//! Arguments and environment into settings; every problem at once.

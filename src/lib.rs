@@ -1,0 +1,34 @@
+//! csv-to-kafka: one CSV into one Kafka partition, every row once, in file order.
+//!
+//! ```text
+//!             main.rs   picks the ports, runs a command, prints, exit code
+//!            /   |   \
+//!        cli   flow   show          flow decides       show words
+//!               | \    |
+//!               |  ports (traits)
+//!               |      |
+//!              wire <- port         wire translates    port touches the world
+//!
+//!     everyone may use limits, settings, stop, event
+//! ```
+//!
+//! The data path is `flow/copy.rs`, from top to bottom: source, rows, records, batch, broker,
+//! progress, checkpoint. `flow/`, `wire/` and `show/` open no socket and no file and read no
+//! clock and no environment.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod event;
+pub mod flow;
+pub mod limits;
+pub mod port;
+pub mod settings;
+pub mod show;
+pub mod stop;
+pub mod wire;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tidy;

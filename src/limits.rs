@@ -1,0 +1,113 @@
+//! Every bound of the program, unit last in the name, and the relations between them.
+//!
+//! What is not here may not grow: a buffer, a wait and a loop each name their ceiling from
+//! this file.
+
+// --- Rows -------------------------------------------------------------------------------
+
+/// The default of `ROW_BYTES_MAX`: one CSV row, quotes and line end included.
+pub const ROW_BYTES_MAX: usize = 1024 * 1024;
+/// The largest value that `ROW_BYTES_MAX` may be set to.
+pub const ROW_BYTES_CEILING: usize = 4 * 1024 * 1024;
+/// Columns of one source.
+pub const COLUMNS_MAX: usize = 16 * 1024;
+/// What one read from the source asks for.
+pub const READ_BYTES: usize = 128 * 1024;
+/// How much of a bad row goes into its dead letter.
+pub const DEAD_LETTER_RAW_BYTES_MAX: usize = 256 * 1024;
+
+// --- Batches ----------------------------------------------------------------------------
+
+/// What is parsed, encoded and compressed between two looks at the socket.
+pub const SLICE_BYTES: usize = 64 * 1024;
+/// One produce request's records, compressed, header included.
+pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The same where the topic's limit may not be read: Kafka's default is 1,048,588.
+pub const BATCH_BYTES_MAX_UNKNOWN: usize = 1_000_000;
+/// A topic that allows less than this can not be used.
+pub const BATCH_BYTES_MIN: usize = 4 * 1024;
+/// Header and framing of a batch that holds one record, with room to spare.
+pub const BATCH_OVERHEAD_BYTES: usize = 512;
+/// Records of one batch.
+pub const BATCH_RECORDS_MAX: u32 = 65_536;
+/// A consumer must inflate a whole batch.
+pub const BATCH_UNCOMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+// --- Broker -----------------------------------------------------------------------------
+
+/// A frame that a broker sends, whatever it claims.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What one Fetch asks for; a larger first batch comes whole all the same.
+pub const FETCH_BYTES: usize = 256 * 1024;
+/// One port call.
+pub const CALL_TIMEOUT_MS: u64 = 4_000;
+/// What the broker may take to replicate a batch (`timeout_ms` of Produce).
+pub const PRODUCE_TIMEOUT_MS: u64 = 10_000;
+/// No answer to a produce request after this, throttling not counted: hang up, ask again.
+pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
+/// At least this long a broker is asked again before the run gives up for now.
+pub const BROKER_PATIENCE_MS: u64 = 20_000;
+/// A log end below the checkpoint may be a deposed leader's, for this long.
+pub const SHORT_LOG_PATIENCE_MS: u64 = 20_000;
+/// A topic that does not exist may be new, for this long.
+pub const NEW_TOPIC_PATIENCE_MS: u64 = 10_000;
+/// After a silence longer than this, the tail is read again before a send.
+pub const SILENCE_MS: u64 = 10 * 60 * 1000;
+/// Brokers of a cluster that we remember.
+pub const BROKERS_MAX: usize = 1_024;
+
+// --- Source -----------------------------------------------------------------------------
+
+/// A body that is silent for this long is asked for again at the failing byte.
+pub const SOURCE_SILENCE_MS: u64 = 20_000;
+/// A read from the source returns "not yet" after this.
+pub const SOURCE_READ_MS: u64 = 100;
+/// A machine whose clock is further from S3's or DynamoDB's stops.
+pub const CLOCK_SKEW_MS_MAX: u64 = 10 * 60 * 1000;
+
+// --- Ledger -----------------------------------------------------------------------------
+
+/// Least time between two checkpoints.
+pub const CHECKPOINT_MS_MIN: u64 = 1_000;
+/// A lease is renewed at least at this part of it.
+pub const LEASE_PARTS: u64 = 3;
+/// A checkpoint item; DynamoDB's own limit is 400 KB.
+pub const ITEM_BYTES_MAX: usize = 64 * 1024;
+/// Identities that one job may have had; a new one is only needed where the broker forgot ours.
+pub const PRODUCERS_MAX: usize = 64;
+
+// --- Waiting ----------------------------------------------------------------------------
+
+/// All waiting is in slices of this, which tend lease, signals and Spot notice.
+pub const WAIT_SLICE_MS: u64 = 200;
+/// The first delay between two attempts; each next one doubles.
+pub const RETRY_DELAY_MS: u64 = 1_000;
+/// The longest delay between two attempts.
+pub const RETRY_DELAY_MS_MAX: u64 = 16_000;
+/// After a request to stop, the batch in flight has this long to be confirmed.
+pub const STOP_GRACE_MS: u64 = 1_000;
+/// A progress line, at most this often.
+pub const PROGRESS_MS: u64 = 10_000;
+
+// --- Memory -----------------------------------------------------------------------------
+
+/// All the buffers that a run allocates at its start, at their default sizes: row input and
+/// output, two batches and a slice for each lane, one fetch, HTTP both ways.
+pub const MEMORY_BYTES_MAX: usize = (2 * ROW_BYTES_MAX + READ_BYTES)
+    + 2 * (2 * BATCH_BYTES_MAX + BATCH_BYTES_MAX)
+    + FETCH_BYTES
+    + 2 * 128 * 1024;
+
+const _: () = {
+    assert!(BATCH_BYTES_MAX_UNKNOWN <= BATCH_BYTES_MAX);
+    assert!(BATCH_BYTES_MIN > 2 * BATCH_OVERHEAD_BYTES);
+    assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(SLICE_BYTES < BATCH_BYTES_MAX);
+    assert!(ROW_BYTES_MAX <= ROW_BYTES_CEILING);
+    assert!(DEAD_LETTER_RAW_BYTES_MAX < BATCH_BYTES_MAX);
+    assert!(PRODUCE_TIMEOUT_MS < ANSWER_TIMEOUT_MS);
+    assert!(ANSWER_TIMEOUT_MS < BROKER_PATIENCE_MS);
+    assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS < 10_000);
+    assert!(SILENCE_MS < 24 * 60 * 60 * 1000 / 10);
+    assert!(MEMORY_BYTES_MAX < 12 * 1024 * 1024);
+};

@@ -1,0 +1,18 @@
+//! The ports touch the world: sockets, files, clocks, signals. One attempt a call.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the layer that reads clocks and environment"
+)]
+
+pub mod console;
+pub mod credentials;
+pub mod dynamodb;
+pub mod embedded_log;
+pub mod file;
+pub mod file_ledger;
+pub mod http;
+pub mod kafka;
+pub mod machine;
+pub mod resolve;
+pub mod s3;
+pub mod stream;

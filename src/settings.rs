@@ -1,0 +1,1 @@
+//! The one table of settings: name, flag, default, meaning, secret or not.

@@ -1,0 +1,225 @@
+//! What the ledger holds about a job, and the conditions under which it may be written.
+//!
+//! A [`Checkpoint`] is both the whole item and a change to it: a field that is `None` is
+//! absent from an item, and left as it is by a change. The names of the fields are the names
+//! of the attributes, in DynamoDB and in the ledger file alike.
+//!
+//! ```text
+//! job_id ─ last_line, total_sent, timestamp, status          as the Python processor wrote them
+//!        ├ next_byte, header_bytes, source, etag, …          where to go on in the source
+//!        ├ topic, partition, kafka_offset, producers, …      where to go on in the partition
+//!        ├ dlq_topic, dlq_kafka_offset, dlq_producers, …     the same for the dead letters
+//!        ├ settings, rules                                   the pins
+//!        └ run_id, revision, lease_seconds, host             who holds it
+//! ```
+
+/// The version of the item's format that this code writes.
+pub const FORMAT: u64 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    InProgress,
+    Interrupted,
+    Completed,
+    Failed,
+}
+
+impl Status {
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::InProgress => "IN_PROGRESS",
+            Status::Interrupted => "INTERRUPTED",
+            Status::Completed => "COMPLETED",
+            Status::Failed => "FAILED",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Status> {
+        [Status::InProgress, Status::Interrupted, Status::Completed, Status::Failed]
+            .into_iter()
+            .find(|status| status.name() == name)
+    }
+}
+
+/// One identity under which records of this job were sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Producer {
+    pub id: i64,
+    pub epoch: i16,
+    /// The ordinal before this identity's first record; its sequence 0 is `base_record` + 1.
+    pub base_record: u64,
+    /// The log end when the identity was stored: its records lie at or after this offset.
+    pub first_offset: i64,
+}
+
+/// What a job has in one partition: the main one, or that of the dead letters (`dlq_…`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneItem {
+    pub topic: Option<String>,
+    pub topic_id: Option<String>,
+    pub partition: Option<i32>,
+    /// The offset of the job's first record.
+    pub first_offset: Option<i64>,
+    /// The offset of the job's last confirmed record.
+    pub last_offset: Option<i64>,
+    /// Everything at or before this offset is settled; the tail begins after it.
+    pub kafka_offset: Option<i64>,
+    pub producers: Option<Vec<Producer>>,
+    /// The largest record of this job, as pinned when it began.
+    pub record_bytes_max: Option<u64>,
+}
+
+/// The item, or a change to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub job_id: String,
+    /// The last confirmed row.
+    pub last_line: Option<u64>,
+    /// Records of this job in the main partition: the ordinal of the last one.
+    pub total_sent: Option<u64>,
+    /// Unix seconds.
+    pub timestamp: Option<u64>,
+    pub status: Option<Status>,
+
+    pub next_byte: Option<u64>,
+    pub header_bytes: Option<u64>,
+    pub source: Option<String>,
+    pub etag: Option<String>,
+    pub version_id: Option<String>,
+    pub source_bytes: Option<u64>,
+
+    pub cluster_id: Option<String>,
+    pub main: LaneItem,
+    pub dlq: LaneItem,
+    /// Bad rows set aside: the dead letters' ordinal.
+    pub dlq_rows: Option<u64>,
+
+    /// The pinned settings, name to value, in the order of the names.
+    pub settings: Option<Vec<(String, String)>>,
+    pub rules: Option<u64>,
+
+    pub run_id: Option<String>,
+    pub revision: Option<u64>,
+    pub lease_seconds: Option<u64>,
+    pub host: Option<String>,
+    pub identity: Option<String>,
+    pub version: Option<String>,
+    pub started_at: Option<u64>,
+    pub completed_at: Option<u64>,
+    pub rows_per_second: Option<u64>,
+    pub digest: Option<String>,
+    pub verified_at: Option<u64>,
+    /// A change with an empty text removes it.
+    pub error: Option<String>,
+    pub format: Option<u64>,
+}
+
+/// Who must hold the item for a write to take effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// There is no item.
+    Nobody,
+    /// The item is as it was read, and is not `COMPLETED`. `None`: it has no such attribute.
+    Unchanged { run_id: Option<String>, revision: Option<u64> },
+    /// We hold it: our `run_id`, not `COMPLETED`, a revision below the one that is written (so
+    /// that a delayed write never undoes a later one) and a `last_line` that does not go back.
+    Us { run_id: String, revision: u64, last_line: u64 },
+}
+
+/// How many identities must be stored already for a write to take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identities {
+    Any,
+    Main(usize),
+    Dlq(usize),
+}
+
+/// The condition of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlyIf {
+    pub holder: Holder,
+    pub identities: Identities,
+}
+
+impl OnlyIf {
+    /// Whether a ledger that holds `item` takes the write.
+    pub fn holds(&self, item: Option<&Checkpoint>) -> bool {
+        let Some(item) = item else {
+            return self.holder == Holder::Nobody;
+        };
+        let completed = item.status == Some(Status::Completed);
+        let holder = match &self.holder {
+            Holder::Nobody => false,
+            Holder::Unchanged { run_id, revision } => {
+                !completed && item.run_id == *run_id && item.revision == *revision
+            }
+            Holder::Us { run_id, revision, last_line } => {
+                !completed
+                    && item.run_id.as_ref() == Some(run_id)
+                    && item.revision.is_some_and(|stored| stored < *revision)
+                    && item.last_line.is_some_and(|stored| stored <= *last_line)
+            }
+        };
+        let stored = |lane: &LaneItem| lane.producers.as_ref().map_or(0, Vec::len);
+        holder
+            && match self.identities {
+                Identities::Any => true,
+                Identities::Main(count) => stored(&item.main) == count,
+                Identities::Dlq(count) => stored(&item.dlq) == count,
+            }
+    }
+}
+
+impl Checkpoint {
+    /// The item after `change` took effect on it.
+    pub fn merge(&mut self, change: &Checkpoint) {
+        fn set<T: Clone>(field: &mut Option<T>, change: Option<&T>) {
+            if let Some(value) = change {
+                *field = Some(value.clone());
+            }
+        }
+        fn lane(field: &mut LaneItem, change: &LaneItem) {
+            set(&mut field.topic, change.topic.as_ref());
+            set(&mut field.topic_id, change.topic_id.as_ref());
+            set(&mut field.partition, change.partition.as_ref());
+            set(&mut field.first_offset, change.first_offset.as_ref());
+            set(&mut field.last_offset, change.last_offset.as_ref());
+            set(&mut field.kafka_offset, change.kafka_offset.as_ref());
+            set(&mut field.producers, change.producers.as_ref());
+            set(&mut field.record_bytes_max, change.record_bytes_max.as_ref());
+        }
+        self.job_id.clone_from(&change.job_id);
+        set(&mut self.last_line, change.last_line.as_ref());
+        set(&mut self.total_sent, change.total_sent.as_ref());
+        set(&mut self.timestamp, change.timestamp.as_ref());
+        set(&mut self.status, change.status.as_ref());
+        set(&mut self.next_byte, change.next_byte.as_ref());
+        set(&mut self.header_bytes, change.header_bytes.as_ref());
+        set(&mut self.source, change.source.as_ref());
+        set(&mut self.etag, change.etag.as_ref());
+        set(&mut self.version_id, change.version_id.as_ref());
+        set(&mut self.source_bytes, change.source_bytes.as_ref());
+        set(&mut self.cluster_id, change.cluster_id.as_ref());
+        lane(&mut self.main, &change.main);
+        lane(&mut self.dlq, &change.dlq);
+        set(&mut self.dlq_rows, change.dlq_rows.as_ref());
+        set(&mut self.settings, change.settings.as_ref());
+        set(&mut self.rules, change.rules.as_ref());
+        set(&mut self.run_id, change.run_id.as_ref());
+        set(&mut self.revision, change.revision.as_ref());
+        set(&mut self.lease_seconds, change.lease_seconds.as_ref());
+        set(&mut self.host, change.host.as_ref());
+        set(&mut self.identity, change.identity.as_ref());
+        set(&mut self.version, change.version.as_ref());
+        set(&mut self.started_at, change.started_at.as_ref());
+        set(&mut self.completed_at, change.completed_at.as_ref());
+        set(&mut self.rows_per_second, change.rows_per_second.as_ref());
+        set(&mut self.digest, change.digest.as_ref());
+        set(&mut self.verified_at, change.verified_at.as_ref());
+        set(&mut self.error, change.error.as_ref());
+        if self.error.as_deref() == Some("") {
+            self.error = None;
+        }
+        set(&mut self.format, change.format.as_ref());
+    }
+}

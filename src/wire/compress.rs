@@ -1,0 +1,1 @@
+//! Streaming compression straight into the request buffer.

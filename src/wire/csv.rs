@@ -1,0 +1,1 @@
+//! Bytes into rows, by csv-core, in buffers that the caller owns.

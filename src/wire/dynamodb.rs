@@ -1,0 +1,1 @@
+//! DynamoDB requests and answers.

@@ -1,0 +1,14 @@
+//! The wire translates: bytes in, types out, and back. No socket, no file, no clock.
+
+pub mod append_check;
+pub mod aws_sign;
+pub mod checkpoint;
+pub mod checkpoint_json;
+pub mod compress;
+pub mod csv;
+pub mod dynamodb;
+pub mod kafka;
+pub mod record;
+pub mod record_batch;
+pub mod s3;
+pub mod sequence;

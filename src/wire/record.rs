@@ -1,0 +1,1 @@
+//! A row, or a bad row, as the JSON of its record.

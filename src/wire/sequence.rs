@@ -1,0 +1,1 @@
+//! Ordinals and producer sequence numbers.

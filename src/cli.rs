@@ -1,1 +1,262 @@
-//! Arguments and environment into settings; every problem at once.
+//! Arguments and environment in, a command with typed settings out; every problem at once.
+//!
+//! ```text
+//! arguments ──> arguments::split ─┐
+//! variables ──────────────────────┴─> given::Values ──check──> typed ──> Command
+//!                                         └──────── problems ────────> Stop::Settings
+//! ```
+//!
+//! The environment is handed in: nothing here reads it.
+
+mod arguments;
+mod given;
+mod near;
+mod typed;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use self::arguments::Arguments;
+use self::given::Values;
+use self::near::nearest;
+use crate::settings::{Level, Log, LogFormat, Settings, SourceAt};
+use crate::stop::Stop;
+
+/// What a process is started with.
+pub struct Given<'a> {
+    /// Without the program's name.
+    pub arguments: &'a [OsString],
+    pub variables: &'a BTreeMap<OsString, OsString>,
+    /// Reads a small file whole, or says in words why not.
+    pub read_file: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+}
+
+/// What the process is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    Run(Box<Settings>),
+    Rehearse(Box<Rehearsal>),
+    Help(Topic),
+    Version,
+    /// Neither a command nor a setting: the short help, and exit 1.
+    Nothing,
+}
+
+/// A run without a broker: the embedded log and the file ledger in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    pub settings: Settings,
+    pub directory: String,
+    /// Only the first rows.
+    pub rows: Option<u64>,
+    /// The records go to standard output.
+    pub print: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    Overview,
+    Run,
+    Rehearse,
+    Settings,
+}
+
+/// The command, or why there is none; and how to speak in either case.
+#[derive(Debug)]
+pub struct Parsed {
+    pub command: Result<Command, Stop>,
+    pub warnings: Vec<String>,
+    pub log: Log,
+}
+
+/// Commands that the documentation of a later version may speak of.
+const LATER_COMMANDS: [&str; 5] = ["check", "verify", "status", "report", "dead-letters"];
+
+/// Understands what the process was started with.
+pub fn parse(given: &Given<'_>) -> Parsed {
+    let mut problems = Vec::new();
+    let mut arguments = arguments::split(given.arguments, &mut problems);
+    if arguments.help || arguments.version {
+        return Parsed { command: Ok(asked(&arguments)), warnings: Vec::new(), log: DEFAULT_LOG };
+    }
+    let flags = std::mem::take(&mut arguments.settings);
+    let mut values = Values::read(given, flags, problems);
+    let command = command(&arguments, &mut values);
+    let log = typed::log(&values);
+    let warnings = std::mem::take(&mut values.warnings);
+    let command = match command {
+        Some(command) if values.problems.is_empty() => Ok(command),
+        _ => Err(Stop::Settings(values.problems)),
+    };
+    Parsed { command, warnings, log }
+}
+
+const DEFAULT_LOG: Log = Log { level: Level::Info, format: LogFormat::Text };
+
+fn asked(arguments: &Arguments) -> Command {
+    if arguments.version && !arguments.help {
+        return Command::Version;
+    }
+    let command = arguments.command.as_deref();
+    let word =
+        if command == Some("help") { arguments.words.first().map(String::as_str) } else { command };
+    Command::Help(word.and_then(topic).unwrap_or(Topic::Overview))
+}
+
+fn topic(word: &str) -> Option<Topic> {
+    match word {
+        "run" => Some(Topic::Run),
+        "rehearse" => Some(Topic::Rehearse),
+        "settings" => Some(Topic::Settings),
+        "help" => Some(Topic::Overview),
+        _ => None,
+    }
+}
+
+/// `None`: there are problems.
+fn command(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+    let words = arguments.words.as_slice();
+    match (arguments.command.as_deref(), words) {
+        (None, _) if is_bare(arguments, values) => Some(Command::Nothing),
+        (None | Some("run"), []) => run(arguments, values),
+        (Some("run"), _) => {
+            values.problem(format!(
+                "run takes no argument, but {} is given; the source is a setting: --source {}",
+                shown(&words.join(" ")),
+                shown(words.first().map_or("", String::as_str))
+            ));
+            run(arguments, values)
+        }
+        (Some("rehearse"), _) => rehearse(arguments, values),
+        (Some("help"), []) => Some(Command::Help(Topic::Overview)),
+        (Some("help"), [word, ..]) => {
+            let found = topic(word);
+            if found.is_none() {
+                values.problem(format!(
+                    "there is no help on {}; there is on: run, rehearse, settings",
+                    shown(word)
+                ));
+            }
+            found.map(Command::Help)
+        }
+        (Some("version"), _) => Some(Command::Version),
+        (Some(word), _) => {
+            values.problem(no_such_command(word));
+            None
+        }
+        (None, [_, ..]) => None,
+    }
+}
+
+/// Nothing was asked for, by no argument and by no setting that a job can not do without.
+fn is_bare(arguments: &Arguments, values: &Values) -> bool {
+    let required = [
+        "SOURCE",
+        "S3_BUCKET",
+        "S3_KEY",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_TOPIC",
+        "CHECKPOINT",
+        "DYNAMODB_TABLE",
+    ];
+    arguments.command.is_none()
+        && values.problems.is_empty()
+        && required.iter().all(|name| values.get(name).is_none())
+}
+
+fn no_such_command(word: &str) -> String {
+    if LATER_COMMANDS.contains(&word) {
+        return format!("this version has no command {word} yet; it has: run, rehearse, help");
+    }
+    let known = ["run", "rehearse", "help", "version"].map(str::to_owned);
+    match nearest(word, known.into_iter()) {
+        Some(near) => format!("there is no command {}; is {near} meant?", shown(word)),
+        None => format!("there is no command {}; there are: run, rehearse, help", shown(word)),
+    }
+}
+
+fn run(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+    for (flag, is_given) in [
+        ("--rows", arguments.rows.is_some()),
+        ("--directory", arguments.directory.is_some()),
+        ("--print", arguments.print),
+    ] {
+        if is_given {
+            values.problem(format!("{flag} is a flag of rehearse only"));
+        }
+    }
+    values.check(false);
+    let source = typed::source(values);
+    let checkpoint = typed::checkpoint(values);
+    let bootstrap_servers = typed::bootstrap_servers(values);
+    let topic = typed::topic(values, "KAFKA_TOPIC");
+    if topic.is_none() && values.get("KAFKA_TOPIC").is_none() {
+        values.problem("KAFKA_TOPIC is missing: the topic to copy to");
+    }
+    let job_id = values.text_or_default("JOB_ID").into_owned();
+    typed::settings(values, typed::Places { source, checkpoint, bootstrap_servers, topic, job_id })
+        .map(|settings| Command::Run(Box::new(settings)))
+}
+
+fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+    values.check(true);
+    let source = match arguments.words.as_slice() {
+        [] => typed::source(values),
+        [word] => typed::source_at("rehearse", word, values),
+        [_, extra, ..] => {
+            values.problem(format!("rehearse takes one source; {} is too many", shown(extra)));
+            None
+        }
+    };
+    let rows = arguments.rows.as_ref().and_then(|text| match text.parse::<u64>() {
+        Ok(rows) if rows > 0 => Some(rows),
+        _ => {
+            values.problem(format!("--rows={} is not a whole number, 1 or more", shown(text)));
+            None
+        }
+    });
+    let directory = arguments
+        .directory
+        .clone()
+        .or_else(|| source.as_ref().map(default_directory))
+        .unwrap_or_default();
+    let topic = match values.get("KAFKA_TOPIC") {
+        Some(_) => typed::topic(values, "KAFKA_TOPIC"),
+        None => Some("rehearsal".to_owned()),
+    };
+    let places = typed::Places {
+        source,
+        checkpoint: Some(typed::file_in(&directory)),
+        bootstrap_servers: Some(Vec::new()),
+        topic,
+        job_id: values.text("JOB_ID").unwrap_or("rehearsal").to_owned(),
+    };
+    let settings = typed::settings(values, places)?;
+    let print = arguments.print;
+    Some(Command::Rehearse(Box::new(Rehearsal { settings, directory, rows, print })))
+}
+
+/// `orders.csv` is rehearsed in `./rehearsal-orders.csv`.
+fn default_directory(source: &SourceAt) -> String {
+    let whole = match source {
+        SourceAt::S3 { key, .. } => key,
+        SourceAt::File(path) => path,
+    };
+    let name = whole.rsplit('/').find(|part| !part.is_empty()).unwrap_or("source");
+    format!("rehearsal-{name}")
+}
+
+/// What somebody wrote, fit for a message: no control characters, not endless.
+fn shown(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 120;
+    let mut shown: String =
+        text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+#[path = "cli/tests.rs"]
+mod tests;

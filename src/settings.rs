@@ -1,1 +1,518 @@
-//! The one table of settings: name, flag, default, meaning, secret or not.
+//! The settings: one table of all of them, and what they are once they are read.
+//!
+//! From the table come the flags (`KAFKA_TOPIC` is also `--kafka-topic`), `--help`, the tables
+//! of the documentation and the nearest known name of a mistyped one. `cli` turns arguments
+//! and environment into [`Settings`]; nobody else reads a setting.
+//!
+//! ```text
+//! TABLE ──flags, help, docs, near names
+//!   └── cli ──> Settings ──> main, flow, port
+//! ```
+
+use std::fmt;
+
+use crate::limits::ROW_BYTES_CEILING;
+
+/// One setting, as a person finds it in the environment, as a flag, in the help.
+#[derive(Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub group: Group,
+    pub takes: Takes,
+    /// As a person would write it; empty: there is none.
+    pub default: &'static str,
+    /// In a few words.
+    pub meaning: &'static str,
+    /// Never a flag, which other users of the machine can see: the variable, or its name with
+    /// `_FILE` for a file that holds it.
+    pub secret: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Job,
+    Rows,
+    Kafka,
+    Pace,
+    Log,
+    Aws,
+    /// Known and refused: this version can not do what they ask for.
+    Later,
+}
+
+/// What a setting takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Takes {
+    /// Text, shaped like this.
+    Text(&'static str),
+    /// A whole number between these two.
+    Whole { min: u64, max: u64 },
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// One of the first; the others are refused, for this reason.
+    OneOfNow { now: &'static [&'static str], later: &'static [&'static str], because: &'static str },
+    /// Nothing yet, for this reason.
+    Later(&'static str),
+}
+
+const PLAINTEXT_ONLY: &str = "this version speaks PLAINTEXT only, without TLS and SASL";
+const NO_METRICS: &str = "this version writes no metrics";
+
+/// Every setting, in the order in which a reader meets them.
+pub const TABLE: &[Setting] = &[
+    plain("SOURCE", Group::Job, Takes::Text("s3://bucket/key or a path"), "", "The CSV; or:"),
+    plain("S3_BUCKET", Group::Job, Takes::Text("name"), "", "The bucket that holds the CSV"),
+    plain("S3_KEY", Group::Job, Takes::Text("key"), "", "Its key in the bucket"),
+    plain(
+        "CHECKPOINT",
+        Group::Job,
+        Takes::Text("dynamodb://table or file:path"),
+        "",
+        "Where progress is kept; or:",
+    ),
+    plain("DYNAMODB_TABLE", Group::Job, Takes::Text("name"), "", "The table of checkpoints"),
+    plain("JOB_ID", Group::Job, Takes::Text("name"), "csv-job-1", "One source into one partition"),
+    plain(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        Group::Kafka,
+        Takes::Text("host:port,…"),
+        "",
+        "Brokers to ask first",
+    ),
+    plain("KAFKA_TOPIC", Group::Kafka, Takes::Text("name"), "", "The topic; never created here"),
+    plain(
+        "KAFKA_PARTITION",
+        Group::Kafka,
+        Takes::Whole { min: 0, max: i32::MAX as u64 },
+        "0",
+        "Its partition",
+    ),
+    plain(
+        "KAFKA_KEY_COLUMN",
+        Group::Kafka,
+        Takes::Text("column"),
+        "",
+        "Its value is the record's key",
+    ),
+    plain(
+        "KAFKA_COMPRESSION",
+        Group::Kafka,
+        Takes::OneOf(&["gzip", "none", "snappy", "lz4", "zstd"]),
+        "gzip",
+        "Of the batches",
+    ),
+    plain(
+        "KAFKA_CLIENT",
+        Group::Kafka,
+        Takes::OneOfNow {
+            now: &["auto", "native"],
+            later: &["compat"],
+            because: "this version has no client for brokers older than 0.11",
+        },
+        "auto",
+        "Both are our own client",
+    ),
+    plain(
+        "KAFKA_SECURITY_PROTOCOL",
+        Group::Kafka,
+        Takes::OneOfNow {
+            now: &["PLAINTEXT"],
+            later: &["SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+            because: PLAINTEXT_ONLY,
+        },
+        "PLAINTEXT",
+        "How brokers are spoken to",
+    ),
+    plain("CSV_DELIMITER", Group::Rows, Takes::Text("one byte, or tab"), ",", "Between the fields"),
+    plain("CSV_QUOTE", Group::Rows, Takes::Text("one byte, or none"), "\"", "Around a field"),
+    plain(
+        "CSV_HEADER",
+        Group::Rows,
+        Takes::OneOf(&["first", "none"]),
+        "first",
+        "The first row names the columns, or none does",
+    ),
+    plain(
+        "CSV_COLUMNS",
+        Group::Rows,
+        Takes::Text("name,…"),
+        "",
+        "Replace the header's names, or stand in for it",
+    ),
+    plain(
+        "ROW_BYTES_MAX",
+        Group::Rows,
+        Takes::Whole { min: 1, max: ROW_BYTES_CEILING as u64 },
+        "1048576",
+        "A longer row stops the job",
+    ),
+    plain(
+        "ON_BAD_ROW",
+        Group::Rows,
+        Takes::OneOf(&["stop", "dlq"]),
+        "stop",
+        "Stop at a bad row, or set it aside",
+    ),
+    plain(
+        "KAFKA_DLQ_TOPIC",
+        Group::Rows,
+        Takes::Text("name"),
+        "",
+        "Where dlq sets them aside (partition 0)",
+    ),
+    plain(
+        "MAX_BAD_ROWS",
+        Group::Rows,
+        Takes::Whole { min: 0, max: u64::MAX },
+        "1000",
+        "One more than these stops the job",
+    ),
+    plain(
+        "CHECKPOINT_INTERVAL",
+        Group::Pace,
+        Takes::Whole { min: 1, max: u64::MAX },
+        "10000",
+        "Rows between two checkpoints",
+    ),
+    plain(
+        "LEASE_SECONDS",
+        Group::Pace,
+        Takes::Whole { min: 1, max: 86_400 },
+        "15",
+        "A run without a sign of life for so long is taken over",
+    ),
+    plain(
+        "MAX_RETRIES",
+        Group::Pace,
+        Takes::Whole { min: 0, max: 1_000 },
+        "5",
+        "In a row without progress, for each peer",
+    ),
+    plain(
+        "MAX_ROWS_PER_SECOND",
+        Group::Pace,
+        Takes::Whole { min: 1, max: u64::MAX },
+        "",
+        "A brake for shared clusters",
+    ),
+    plain(
+        "LOG_LEVEL",
+        Group::Log,
+        Takes::OneOf(&["error", "warn", "info", "debug", "trace", "off"]),
+        "info",
+        "How much is told (WARNING is warn)",
+    ),
+    plain("LOG_FORMAT", Group::Log, Takes::OneOf(&["text", "json"]), "text", "Of the log"),
+    plain(
+        "AWS_REGION",
+        Group::Aws,
+        Takes::Text("region"),
+        "",
+        "Of bucket and table (also AWS_DEFAULT_REGION)",
+    ),
+    secret("AWS_ACCESS_KEY_ID", Group::Aws, Takes::Text("id"), "Credentials of S3 and DynamoDB"),
+    secret("AWS_SECRET_ACCESS_KEY", Group::Aws, Takes::Text("key"), "Their secret half"),
+    secret("AWS_SESSION_TOKEN", Group::Aws, Takes::Text("token"), "For temporary credentials"),
+    plain("AWS_ENDPOINT_URL", Group::Aws, Takes::Text("URL"), "", "Instead of AWS's own; for one:"),
+    plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "Addressed by path"),
+    plain("AWS_ENDPOINT_URL_DYNAMODB", Group::Aws, Takes::Text("URL"), "", "For the checkpoints"),
+    later(
+        Group::Aws,
+        "AWS_PROFILE",
+        "this version takes AWS credentials from the environment only",
+    ),
+    later(
+        Group::Aws,
+        "AWS_CA_BUNDLE",
+        "this version trusts the public certificate authorities only",
+    ),
+    later(Group::Later, "KAFKA_SASL_MECHANISM", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SASL_USERNAME", PLAINTEXT_ONLY),
+    later_secret("KAFKA_SASL_PASSWORD", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SASL_SECRET_ARN", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SSL_CA_FILE", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SSL_CERT_FILE", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SSL_KEY_FILE", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SSL_CA_PEM", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SSL_CERT_PEM", PLAINTEXT_ONLY),
+    later_secret("KAFKA_SSL_KEY_PEM", PLAINTEXT_ONLY),
+    Setting {
+        name: "VERIFY",
+        group: Group::Later,
+        takes: Takes::OneOfNow {
+            now: &["off"],
+            later: &["headers", "full"],
+            because: "this version does not read back what it has written",
+        },
+        default: "off",
+        meaning: "",
+        secret: false,
+    },
+    Setting {
+        name: "METRICS",
+        group: Group::Later,
+        takes: Takes::OneOfNow {
+            now: &["off"],
+            later: &["emf", "cloudwatch"],
+            because: NO_METRICS,
+        },
+        default: "off",
+        meaning: "",
+        secret: false,
+    },
+    later(Group::Later, "METRICS_INTERVAL_SECONDS", NO_METRICS),
+    // The Python processor's name for METRICS.
+    Setting {
+        name: "ENABLE_METRICS",
+        group: Group::Later,
+        takes: Takes::OneOfNow {
+            now: &["false", "0", "no", "off"],
+            later: &["true", "1", "yes", "on"],
+            because: NO_METRICS,
+        },
+        default: "",
+        meaning: "",
+        secret: false,
+    },
+];
+
+/// How a secret may also be given: the name of a file that holds it.
+pub const FILE_SUFFIX: &str = "_FILE";
+
+impl Setting {
+    pub fn find(name: &str) -> Option<&'static Setting> {
+        TABLE.iter().find(|setting| setting.name == name)
+    }
+
+    /// `KAFKA_TOPIC` is `--kafka-topic`.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
+    }
+
+    /// What it takes, in words.
+    pub fn values(&self) -> String {
+        match self.takes {
+            Takes::Text(shape) => shape.to_owned(),
+            Takes::Whole { min, max } if max >= i32::MAX as u64 => format!("{min} or more"),
+            Takes::Whole { min, max } => format!("{min} to {max}"),
+            Takes::OneOf(words) | Takes::OneOfNow { now: words, .. } => words.join(", "),
+            Takes::Later(_) => String::new(),
+        }
+    }
+}
+
+const fn plain(
+    name: &'static str,
+    group: Group,
+    takes: Takes,
+    default: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting { name, group, takes, default, meaning, secret: false }
+}
+
+const fn secret(name: &'static str, group: Group, takes: Takes, meaning: &'static str) -> Setting {
+    Setting { name, group, takes, default: "", meaning, secret: true }
+}
+
+const fn later(group: Group, name: &'static str, because: &'static str) -> Setting {
+    Setting { name, group, takes: Takes::Later(because), default: "", meaning: "", secret: false }
+}
+
+const fn later_secret(name: &'static str, because: &'static str) -> Setting {
+    Setting { secret: true, ..later(Group::Later, name, because) }
+}
+
+// --- What they are once they are read ---------------------------------------------------
+
+/// All settings of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub source: SourceAt,
+    pub checkpoint: CheckpointAt,
+    pub job_id: String,
+    /// In the order given. Empty for a rehearsal, which has no broker.
+    pub bootstrap_servers: Vec<Server>,
+    pub topic: String,
+    pub partition: i32,
+    pub compression: Compression,
+    pub key_column: Option<String>,
+    pub csv: Csv,
+    pub on_bad_row: OnBadRow,
+    pub max_bad_rows: u64,
+    pub checkpoint_interval_rows: u64,
+    pub lease_seconds: u64,
+    pub max_retries: u32,
+    pub max_rows_per_second: Option<u64>,
+    pub log: Log,
+    /// Only where S3 or DynamoDB is used.
+    pub aws: Option<Aws>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceAt {
+    S3 { bucket: String, key: String },
+    File(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckpointAt {
+    DynamoDb { table: String },
+    File { path: String },
+}
+
+/// One of the bootstrap servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address; an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Csv {
+    pub delimiter: u8,
+    /// Somebody chose the delimiter: it is not questioned.
+    pub delimiter_given: bool,
+    pub quote: Option<u8>,
+    pub header: Header,
+    /// They replace the header's names; never empty with [`Header::None`].
+    pub columns: Vec<String>,
+    pub row_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    First,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnBadRow {
+    Stop,
+    SetAside { topic: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    pub level: Level,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aws {
+    pub region: String,
+    pub access_key_id: Secret,
+    pub secret_access_key: Secret,
+    pub session_token: Option<Secret>,
+    /// `None`: AWS's own.
+    pub s3_endpoint: Option<String>,
+    pub dynamodb_endpoint: Option<String>,
+}
+
+/// A text that no log and no message may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl fmt::Display for SourceAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceAt::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            SourceAt::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+impl fmt::Display for CheckpointAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckpointAt::DynamoDb { table } => write!(f, "dynamodb://{table}"),
+            CheckpointAt::File { path } => write!(f, "file:{path}"),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order() {
+        for (index, setting) in TABLE.iter().enumerate() {
+            let name = setting.name;
+            assert!(TABLE[..index].iter().all(|other| other.name != name), "{name} is there twice");
+            assert_eq!(
+                setting.group == Group::Later || matches!(setting.takes, Takes::Later(_)),
+                setting.meaning.is_empty(),
+                "{name}: what works has a meaning, what does not has none"
+            );
+            assert!(setting.meaning.len() <= 60, "{name}: a few words");
+            assert!(
+                !matches!(setting.takes, Takes::OneOf(words) if !words.contains(&setting.default)),
+                "{name}: its default is one of its values"
+            );
+        }
+    }
+
+    #[test]
+    fn the_default_row_is_that_of_the_limits() {
+        let setting = Setting::find("ROW_BYTES_MAX").expect("a setting");
+        assert_eq!(setting.default, crate::limits::ROW_BYTES_MAX.to_string());
+    }
+
+    #[test]
+    fn a_secret_does_not_show() {
+        assert_eq!(format!("{:?}", Some(Secret::new("hunter2".into()))), "Some((secret))");
+    }
+}

@@ -1,0 +1,150 @@
+//! The command line, split: a command, its own flags, flags of settings, and what is left.
+//!
+//! ```text
+//! csv-to-kafka [run | rehearse [SOURCE] | help [TOPIC]] [--setting value | --setting=value …]
+//! ```
+
+use std::ffi::OsString;
+
+use super::near::nearest;
+use super::shown;
+use crate::settings::{FILE_SUFFIX, Setting, TABLE};
+
+/// What the words of the command line are, before any of them is understood.
+#[derive(Debug, Default)]
+pub(super) struct Arguments {
+    /// The first word that is no flag.
+    pub command: Option<String>,
+    /// The words after it.
+    pub words: Vec<String>,
+    /// Flags of settings, each once.
+    pub settings: Vec<(&'static Setting, String)>,
+    /// Flags of `rehearse`.
+    pub rows: Option<String>,
+    pub directory: Option<String>,
+    pub print: bool,
+    pub help: bool,
+    pub version: bool,
+}
+
+/// Splits the command line; what is wrong with it goes to `problems`.
+pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Arguments {
+    let mut split = Arguments::default();
+    let mut rest = arguments.iter().enumerate().peekable();
+    while let Some((index, argument)) = rest.next() {
+        let Some(argument) = argument.to_str() else {
+            problems.push(format!("argument {} is not UTF-8", index + 1));
+            continue;
+        };
+        if !argument.starts_with('-') || argument == "-" {
+            split.word(argument);
+            continue;
+        }
+        let (flag, attached) = match argument.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (argument, None),
+        };
+        match (flag, &attached) {
+            ("--help" | "-h", None) => split.help = true,
+            ("--version" | "-V", None) => split.version = true,
+            ("--print", None) => split.print = true,
+            ("--help" | "-h" | "--version" | "-V" | "--print", Some(_)) => {
+                problems.push(format!("{flag} takes no value"));
+            }
+            _ => {
+                let target = Target::of(flag, problems);
+                if matches!(target, Target::None) {
+                    continue;
+                }
+                // A value that looks like a flag is one that was forgotten.
+                let next = || {
+                    let value = rest.peek()?.1.to_str()?;
+                    if value.starts_with("--") {
+                        return None;
+                    }
+                    rest.next()?.1.to_str().map(str::to_owned)
+                };
+                match attached.or_else(next) {
+                    None => problems.push(format!("{flag} needs a value")),
+                    Some(value) if value.is_empty() => {
+                        problems.push(format!("{flag} is given an empty value"));
+                    }
+                    Some(value) => split.flag(flag, &target, value, problems),
+                }
+            }
+        }
+    }
+    split
+}
+
+/// Where the value of a flag goes.
+enum Target {
+    Rows,
+    Directory,
+    Setting(&'static Setting),
+    /// A secret on the command line: it is refused, and shown in no message.
+    Nowhere,
+    /// An unknown flag: whether it has a value is not known.
+    None,
+}
+
+impl Target {
+    fn of(flag: &str, problems: &mut Vec<String>) -> Target {
+        match flag {
+            "--rows" => return Target::Rows,
+            "--directory" => return Target::Directory,
+            "--dry-run" => {
+                problems.push(
+                    "there is no --dry-run; a command `check` is to take its place, and this version does not have it yet. `rehearse` copies the source with no Kafka at all"
+                        .to_owned(),
+                );
+                return Target::None;
+            }
+            _ => {}
+        }
+        if let Some(setting) = TABLE.iter().find(|setting| setting.flag() == flag) {
+            if !setting.secret {
+                return Target::Setting(setting);
+            }
+            let name = setting.name;
+            problems.push(format!(
+                "{flag}: a secret is never an argument, which other users of the machine can see; set the variable {name}, or {name}{FILE_SUFFIX} to a file that holds it"
+            ));
+            return Target::Nowhere;
+        }
+        let known = TABLE.iter().filter(|setting| !setting.secret).map(Setting::flag);
+        let own = ["--help", "--version", "--print", "--rows", "--directory"].map(str::to_owned);
+        problems.push(match nearest(flag, known.chain(own)) {
+            Some(near) => format!("unknown flag {}; {near} is the nearest known one", shown(flag)),
+            None => format!("unknown flag {}; see csv-to-kafka help settings", shown(flag)),
+        });
+        Target::None
+    }
+}
+
+impl Arguments {
+    fn word(&mut self, word: &str) {
+        if self.command.is_none() {
+            self.command = Some(word.to_owned());
+        } else {
+            self.words.push(word.to_owned());
+        }
+    }
+
+    fn flag(&mut self, flag: &str, target: &Target, value: String, problems: &mut Vec<String>) {
+        let before = match target {
+            Target::Rows => self.rows.replace(value),
+            Target::Directory => self.directory.replace(value),
+            Target::Setting(setting) => {
+                let before = self.settings.iter().position(|(other, _)| other.name == setting.name);
+                let before = before.map(|index| self.settings.remove(index).1);
+                self.settings.push((setting, value));
+                before
+            }
+            Target::Nowhere | Target::None => None,
+        };
+        if before.is_some() {
+            problems.push(format!("{flag} is given twice"));
+        }
+    }
+}

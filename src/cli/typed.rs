@@ -1,0 +1,486 @@
+//! Texts to types: parsed once, and what is wrong is said in the words of who set it.
+
+use super::given::{Value, Values};
+use super::shown;
+use crate::limits::COLUMNS_MAX;
+use crate::settings::{
+    Aws, CheckpointAt, Compression, Csv, Header, Level, Log, LogFormat, OnBadRow, Secret, Server,
+    Settings, SourceAt,
+};
+
+/// From where and to where; a run and a rehearsal differ in these.
+pub(super) struct Places {
+    pub source: Option<SourceAt>,
+    pub checkpoint: Option<CheckpointAt>,
+    pub bootstrap_servers: Option<Vec<Server>>,
+    pub topic: Option<String>,
+    pub job_id: String,
+}
+
+/// The columns that every record has besides the source's own.
+const RESERVED_COLUMNS: [&str; 2] = ["_source_line", "_source_file"];
+/// Kafka's default port.
+const KAFKA_PORT: u16 = 9092;
+/// Kafka's bound on the name of a topic.
+const TOPIC_CHARS_MAX: usize = 249;
+/// DynamoDB's bound on a partition key.
+const JOB_ID_BYTES_MAX: usize = 2048;
+
+/// All settings, or `None` if there is a problem.
+pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> {
+    let csv = csv(values);
+    let key_column = key_column(values, csv.as_ref());
+    let on_bad_row = on_bad_row(values, places.topic.as_deref());
+    check_job_id(values, &places.job_id);
+    let uses_s3 = matches!(places.source, Some(SourceAt::S3 { .. }));
+    let uses_aws = uses_s3 || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }));
+    let aws = if uses_aws { aws(values) } else { None };
+    if !values.problems.is_empty() {
+        return None;
+    }
+    Some(Settings {
+        source: places.source?,
+        checkpoint: places.checkpoint?,
+        job_id: places.job_id,
+        bootstrap_servers: places.bootstrap_servers?,
+        topic: places.topic?,
+        partition: i32::try_from(values.whole("KAFKA_PARTITION")?).ok()?,
+        compression: compression(values),
+        key_column,
+        csv: csv?,
+        on_bad_row: on_bad_row?,
+        max_bad_rows: values.whole("MAX_BAD_ROWS")?,
+        checkpoint_interval_rows: values.whole("CHECKPOINT_INTERVAL")?,
+        lease_seconds: values.whole("LEASE_SECONDS")?,
+        max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
+        max_rows_per_second: values.whole("MAX_ROWS_PER_SECOND"),
+        log: log(values),
+        aws,
+    })
+}
+
+/// How to speak: needed even where everything else is wrong.
+pub(super) fn log(values: &Values) -> Log {
+    let level = match &*values.text_or_default("LOG_LEVEL") {
+        "off" => Level::Off,
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "debug" => Level::Debug,
+        "trace" => Level::Trace,
+        _ => Level::Info,
+    };
+    let format = match &*values.text_or_default("LOG_FORMAT") {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    Log { level, format }
+}
+
+/// `SOURCE`, or `S3_BUCKET` and `S3_KEY`.
+pub(super) fn source(values: &mut Values) -> Option<SourceAt> {
+    let whole = values.get("SOURCE").cloned();
+    let parts = (values.get("S3_BUCKET").cloned(), values.get("S3_KEY").cloned());
+    let from_parts = match &parts {
+        (Some(bucket), Some(key)) => bucket_and_key(bucket, &key.text, values),
+        (Some(bucket), None) if whole.is_none() => {
+            values.problem(format!("S3_KEY is missing; {} is set", bucket.origin));
+            return None;
+        }
+        (None, Some(key)) if whole.is_none() => {
+            values.problem(format!("S3_BUCKET is missing; {} is set", key.origin));
+            return None;
+        }
+        _ => None,
+    };
+    let Some(whole) = whole else {
+        if matches!(parts, (None, None)) {
+            values.problem("the source is missing: set S3_BUCKET and S3_KEY, or SOURCE");
+        }
+        return from_parts;
+    };
+    let source = source_at(&whole.origin, &whole.text, values)?;
+    let (bucket, key) = match &source {
+        SourceAt::S3 { bucket, key } => (bucket.as_str(), key.as_str()),
+        SourceAt::File(_) => ("", ""),
+    };
+    for (part, same) in [(&parts.0, bucket), (&parts.1, key)] {
+        if let Some(part) = part.as_ref().filter(|part| part.text != same) {
+            values.problem(format!(
+                "{}={} and {}={} name different sources; unset one of them",
+                whole.origin,
+                shown(&whole.text),
+                part.origin,
+                shown(&part.text)
+            ));
+        }
+    }
+    Some(source)
+}
+
+/// `s3://bucket/key`, `file:path` or a path.
+pub(super) fn source_at(origin: &str, text: &str, values: &mut Values) -> Option<SourceAt> {
+    let given = shown(text);
+    if let Some(rest) = text.strip_prefix("s3://") {
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() || key.is_empty() {
+            values.problem(format!("{origin}={given}: an object is named s3://bucket/key"));
+            return None;
+        }
+        return Some(SourceAt::S3 { bucket: bucket.to_owned(), key: key.to_owned() });
+    }
+    let path = text.strip_prefix("file://").or_else(|| text.strip_prefix("file:")).unwrap_or(text);
+    if path == "-" || path == "/dev/stdin" {
+        values.problem(format!(
+            "{origin}={given}: standard input can not be read a second time after a crash; write it to a file first"
+        ));
+        return None;
+    }
+    if path.contains("://") {
+        values.problem(format!("{origin}={given}: takes s3://bucket/key or the path of a file"));
+        return None;
+    }
+    if path.is_empty() {
+        values.problem(format!("{origin}={given}: the path is empty"));
+        return None;
+    }
+    Some(SourceAt::File(path.to_owned()))
+}
+
+fn bucket_and_key(bucket: &Value, key: &str, values: &mut Values) -> Option<SourceAt> {
+    if bucket.text.contains('/') {
+        values.problem(format!(
+            "{}={}: takes the bucket's name alone, without s3:// and without a path",
+            bucket.origin,
+            shown(&bucket.text)
+        ));
+        return None;
+    }
+    Some(SourceAt::S3 { bucket: bucket.text.clone(), key: key.to_owned() })
+}
+
+/// `CHECKPOINT`, or `DYNAMODB_TABLE`.
+pub(super) fn checkpoint(values: &mut Values) -> Option<CheckpointAt> {
+    let table = values.get("DYNAMODB_TABLE").cloned();
+    let Some(whole) = values.get("CHECKPOINT").cloned() else {
+        if table.is_none() {
+            values.problem(
+                "the place for the checkpoint is missing: set DYNAMODB_TABLE, or CHECKPOINT",
+            );
+        }
+        return table.map(|table| CheckpointAt::DynamoDb { table: table.text });
+    };
+    let found = if let Some(table) = whole.text.strip_prefix("dynamodb://") {
+        CheckpointAt::DynamoDb { table: table.to_owned() }
+    } else if let Some(path) = whole.text.strip_prefix("file:") {
+        CheckpointAt::File { path: path.strip_prefix("//").unwrap_or(path).to_owned() }
+    } else {
+        values.problem(format!(
+            "{}={}: takes dynamodb://table or file:path",
+            whole.origin,
+            shown(&whole.text)
+        ));
+        return None;
+    };
+    let (CheckpointAt::DynamoDb { table: name } | CheckpointAt::File { path: name }) = &found;
+    if name.is_empty() || (name.contains('/') && matches!(found, CheckpointAt::DynamoDb { .. })) {
+        values.problem(format!(
+            "{}={}: takes dynamodb://table or file:path",
+            whole.origin,
+            shown(&whole.text)
+        ));
+        return None;
+    }
+    let differs = |table: &Value| CheckpointAt::DynamoDb { table: table.text.clone() } != found;
+    if let Some(table) = table.filter(differs) {
+        values.problem(format!(
+            "{}={} and {}={} name different places for the checkpoint; unset one of them",
+            whole.origin,
+            shown(&whole.text),
+            table.origin,
+            shown(&table.text)
+        ));
+    }
+    Some(found)
+}
+
+/// The ledger of a rehearsal.
+pub(super) fn file_in(directory: &str) -> CheckpointAt {
+    CheckpointAt::File { path: format!("{}/checkpoint.json", directory.trim_end_matches('/')) }
+}
+
+pub(super) fn bootstrap_servers(values: &mut Values) -> Option<Vec<Server>> {
+    let Some(value) = values.get("KAFKA_BOOTSTRAP_SERVERS").cloned() else {
+        values.problem("KAFKA_BOOTSTRAP_SERVERS is missing: the brokers to ask first, host:port,…");
+        return None;
+    };
+    let parts = value.text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let servers: Option<Vec<Server>> = parts
+        .map(|part| {
+            let server = server(part);
+            if server.is_none() {
+                values.problem(format!("{}: {} is not host:port", value.origin, shown(part)));
+            }
+            server
+        })
+        .collect();
+    if servers.as_ref().is_some_and(Vec::is_empty) {
+        values.problem(format!("{}={}: names no broker", value.origin, shown(&value.text)));
+        return None;
+    }
+    servers
+}
+
+/// `host`, `host:port`, `[address]:port` or a bare IPv6 address.
+fn server(text: &str) -> Option<Server> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            if !host.contains(':') {
+                return None;
+            }
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+        }
+        None if text.matches(':').count() > 1 => (text, None),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let is_host = |letter: char| letter.is_ascii_alphanumeric() || ".-_:%".contains(letter);
+    if host.is_empty() || !host.chars().all(is_host) {
+        return None;
+    }
+    let port = match port {
+        None => KAFKA_PORT,
+        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+    };
+    Some(Server { host: host.to_owned(), port })
+}
+
+/// A topic that Kafka would take, if one is set.
+pub(super) fn topic(values: &mut Values, name: &str) -> Option<String> {
+    let value = values.get(name)?.clone();
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let is_good = value.text.len() <= TOPIC_CHARS_MAX
+        && value.text.chars().all(letters)
+        && value.text != "."
+        && value.text != "..";
+    if !is_good {
+        values.problem(format!(
+            "{}={}: a topic's name has letters, digits, dots, underscores and hyphens, at most {TOPIC_CHARS_MAX}",
+            value.origin,
+            shown(&value.text)
+        ));
+        return None;
+    }
+    Some(value.text)
+}
+
+fn check_job_id(values: &mut Values, job_id: &str) {
+    if job_id.len() > JOB_ID_BYTES_MAX || job_id.chars().any(char::is_control) {
+        values.problem(format!(
+            "JOB_ID={}: takes at most {JOB_ID_BYTES_MAX} bytes, without control characters",
+            shown(job_id)
+        ));
+    }
+}
+
+fn csv(values: &mut Values) -> Option<Csv> {
+    let delimiter = byte_or(values, "CSV_DELIMITER", ("tab", Some(b'\t'))).flatten();
+    let quote = byte_or(values, "CSV_QUOTE", ("none", None));
+    if let (Some(delimiter), Some(Some(quote))) = (delimiter, quote)
+        && delimiter == quote
+    {
+        values.problem("CSV_DELIMITER and CSV_QUOTE are the same byte");
+    }
+    let header = match &*values.text_or_default("CSV_HEADER") {
+        "none" => Header::None,
+        _ => Header::First,
+    };
+    let columns = columns(values);
+    if header == Header::None && columns.as_ref().is_some_and(Vec::is_empty) {
+        values.problem("CSV_HEADER=none needs CSV_COLUMNS, the names of the columns");
+    }
+    Some(Csv {
+        delimiter: delimiter?,
+        delimiter_given: values.get("CSV_DELIMITER").is_some(),
+        quote: quote?,
+        header,
+        columns: columns?,
+        row_bytes_max: usize::try_from(values.whole("ROW_BYTES_MAX")?).ok()?,
+    })
+}
+
+/// One byte, or what a word stands for; the outer `None` is a problem.
+#[expect(clippy::option_option, reason = "the word `none` is a good value that is no byte")]
+fn byte_or(
+    values: &mut Values,
+    name: &str,
+    (word, meaning): (&str, Option<u8>),
+) -> Option<Option<u8>> {
+    let text = values.text_or_default(name).into_owned();
+    match text.as_bytes() {
+        _ if text.eq_ignore_ascii_case(word) => Some(meaning),
+        [byte] if !matches!(byte, b'\r' | b'\n') => Some(Some(*byte)),
+        _ => {
+            let origin = values.get(name).map_or(name.to_owned(), |value| value.origin.clone());
+            values.problem(format!("{origin}={}: takes one byte, or {word}", shown(&text)));
+            None
+        }
+    }
+}
+
+/// The names, as a row of a CSV: one that holds a comma is quoted.
+fn columns(values: &mut Values) -> Option<Vec<String>> {
+    let Some(value) = values.get("CSV_COLUMNS").cloned() else {
+        return Some(Vec::new());
+    };
+    let Some(names) = fields(&value.text) else {
+        values.problem(format!(
+            "{}={}: takes names with commas between them; one that holds a comma is quoted",
+            value.origin,
+            shown(&value.text)
+        ));
+        return None;
+    };
+    let count_before = values.problems.len();
+    if names.len() > COLUMNS_MAX {
+        values.problem(format!("{}: more than {COLUMNS_MAX} names", value.origin));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (index, name) in names.iter().enumerate() {
+        let what = if name.is_empty() {
+            "is empty"
+        } else if RESERVED_COLUMNS.contains(&name.as_str()) {
+            "is the name of a column that every record has anyway"
+        } else if !seen.insert(name) {
+            "is there twice"
+        } else {
+            continue;
+        };
+        values.problem(format!("{}: name {}, {:?}, {what}", value.origin, index + 1, shown(name)));
+    }
+    (values.problems.len() == count_before).then_some(names)
+}
+
+/// The fields of one row, or `None` if it is not one whole row.
+fn fields(text: &str) -> Option<Vec<String>> {
+    let mut reader = csv_core::Reader::new();
+    let mut output = vec![0; text.len() + 1];
+    let mut ends = vec![0; text.len() + 1];
+    let (_, read, written, count) = reader.read_record(text.as_bytes(), &mut output, &mut ends);
+    // The end of the input is told apart by an empty one.
+    let (_, _, more_written, more_count) =
+        reader.read_record(&[], output.get_mut(written..)?, ends.get_mut(count..)?);
+    let rest = text.as_bytes().get(read..)?;
+    if !rest.is_empty() || text.contains(['\r', '\n']) {
+        return None;
+    }
+    output.truncate(written + more_written);
+    let mut start = 0;
+    ends.iter()
+        .take(count + more_count)
+        .map(|&end| {
+            let field = output.get(start..end)?;
+            start = end;
+            String::from_utf8(field.to_vec()).ok()
+        })
+        .collect()
+}
+
+fn key_column(values: &mut Values, csv: Option<&Csv>) -> Option<String> {
+    let value = values.get("KAFKA_KEY_COLUMN")?.clone();
+    let columns = csv.map_or(&[][..], |csv| &csv.columns);
+    if !columns.is_empty() && !columns.contains(&value.text) {
+        values.problem(format!(
+            "{}={}: CSV_COLUMNS has no column of this name",
+            value.origin,
+            shown(&value.text)
+        ));
+    }
+    Some(value.text)
+}
+
+fn on_bad_row(values: &mut Values, main: Option<&str>) -> Option<OnBadRow> {
+    let topic = topic(values, "KAFKA_DLQ_TOPIC");
+    if values.text_or_default("ON_BAD_ROW") != "dlq" {
+        return Some(OnBadRow::Stop);
+    }
+    if topic.is_none() && values.get("KAFKA_DLQ_TOPIC").is_none() {
+        values.problem("ON_BAD_ROW=dlq needs KAFKA_DLQ_TOPIC, the topic of the bad rows");
+    }
+    if topic.is_some() && topic.as_deref() == main {
+        values
+            .problem("KAFKA_DLQ_TOPIC and KAFKA_TOPIC are the same topic; bad rows need their own");
+    }
+    Some(OnBadRow::SetAside { topic: topic? })
+}
+
+fn compression(values: &Values) -> Compression {
+    match &*values.text_or_default("KAFKA_COMPRESSION") {
+        "none" => Compression::None,
+        "snappy" => Compression::Snappy,
+        "lz4" => Compression::Lz4,
+        "zstd" => Compression::Zstd,
+        _ => Compression::Gzip,
+    }
+}
+
+fn aws(values: &mut Values) -> Option<Aws> {
+    let region = values.text("AWS_REGION").map(str::to_owned);
+    if region.is_none() {
+        values
+            .problem("AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region");
+    }
+    let id = values.text("AWS_ACCESS_KEY_ID").map(|text| Secret::new(text.to_owned()));
+    let key = values.text("AWS_SECRET_ACCESS_KEY").map(|text| Secret::new(text.to_owned()));
+    let missing = match (&id, &key) {
+        (Some(_), Some(_)) => None,
+        (None, None) => Some("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing"),
+        (None, Some(_)) => Some("AWS_ACCESS_KEY_ID is missing"),
+        (Some(_), None) => Some("AWS_SECRET_ACCESS_KEY is missing"),
+    };
+    if let Some(missing) = missing {
+        let profile = values.get("AWS_PROFILE").map_or("", |_| ", AWS_PROFILE among them");
+        values.problem(format!(
+            "{missing}: this version takes AWS credentials from these variables only (or their _FILE forms), from no profile, container or instance role{profile}"
+        ));
+    }
+    if let Some(bundle) = values.get("AWS_CA_BUNDLE") {
+        let origin = bundle.origin.clone();
+        values.problem(format!(
+            "{origin} is set, but this version trusts the public certificate authorities only"
+        ));
+    }
+    let mut endpoint = |name| {
+        let common = "AWS_ENDPOINT_URL";
+        let name = if values.get(name).is_some() { name } else { common };
+        endpoint(values, name)
+    };
+    let s3_endpoint = endpoint("AWS_ENDPOINT_URL_S3");
+    let dynamodb_endpoint = endpoint("AWS_ENDPOINT_URL_DYNAMODB");
+    let session_token = values.text("AWS_SESSION_TOKEN").map(|text| Secret::new(text.to_owned()));
+    Some(Aws {
+        region: region?,
+        access_key_id: id?,
+        secret_access_key: key?,
+        session_token,
+        s3_endpoint,
+        dynamodb_endpoint,
+    })
+}
+
+/// A URL without a path, a query and a user; it is not shown, for it might hold a password.
+fn endpoint(values: &mut Values, name: &str) -> Option<String> {
+    let value = values.get(name)?.clone();
+    let url = value.text.trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_good = host.is_some_and(|host| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && host.is_ascii()
+    });
+    if !is_good {
+        let problem = format!("{}: takes http://host:port or https://host:port", value.origin);
+        if !values.problems.contains(&problem) {
+            values.problem(problem);
+        }
+        return None;
+    }
+    Some(url.to_owned())
+}

@@ -2,6 +2,7 @@
 
 pub mod append_check;
 pub mod aws_sign;
+pub mod batch_writer;
 pub mod checkpoint;
 pub mod checkpoint_json;
 pub mod compress;

@@ -13,3 +13,4 @@ pub mod record;
 pub mod record_batch;
 pub mod s3;
 pub mod sequence;
+mod swar;

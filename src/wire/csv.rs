@@ -1,1 +1,0 @@
-//! Bytes into rows, by csv-core, in buffers that the caller owns.

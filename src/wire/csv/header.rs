@@ -1,0 +1,345 @@
+//! From the first bytes of a source to the names of its columns, or why there are none.
+//!
+//! ```text
+//! EF BB BF  ⏎⏎  id,name,price ⏎  1,…
+//! ├────────────────────────────┤
+//!         header_bytes           the first row begins here; with CSV_HEADER=none after the
+//!                                byte order mark
+//! ```
+
+use super::{Dialect, Parser, Row, Step};
+use crate::limits::COLUMNS_MAX;
+use crate::stop::BadRow;
+use std::fmt;
+
+/// The names that a record's own two members have.
+pub const RESERVED_NAMES: [&str; 2] = ["_source_line", "_source_file"];
+/// First bytes that say what a source is instead of a CSV.
+const SNIFF_BYTES: usize = 64;
+/// How much of a name a message shows.
+const SHOWN_CHARS_MAX: usize = 60;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What the settings say about the header.
+#[derive(Debug, Clone, Copy)]
+pub struct HeaderRules<'a> {
+    /// `CSV_HEADER=first`; otherwise `columns` stand in for it.
+    pub first_row: bool,
+    /// `CSV_COLUMNS`.
+    pub columns: Option<&'a [String]>,
+    pub dialect: Dialect,
+    /// `CSV_DELIMITER` is set.
+    pub delimiter_is_set: bool,
+    pub row_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// At least one, each unique.
+    pub columns: Vec<String>,
+    /// Where the rows begin.
+    pub header_bytes: usize,
+}
+
+/// Where a name comes from, so that a message can say where to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamesFrom {
+    Header,
+    /// `CSV_COLUMNS`.
+    Setting,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderProblem {
+    Empty,
+    /// gzip, zip, Parquet, …
+    Format {
+        name: &'static str,
+        advice: &'static str,
+    },
+    Utf16,
+    NulInHeader {
+        column_index: usize,
+    },
+    NotUtf8 {
+        column_index: usize,
+    },
+    TooLong {
+        bytes_max: usize,
+    },
+    OpenQuote,
+    TooManyColumns {
+        count_max: usize,
+    },
+    LikelyDelimiter {
+        delimiter: u8,
+        columns: usize,
+    },
+    ColumnsCount {
+        header: usize,
+        setting: usize,
+    },
+    /// `CSV_HEADER=none` without `CSV_COLUMNS`.
+    NoNames,
+    EmptyName {
+        column_index: usize,
+        from: NamesFrom,
+    },
+    NulInName {
+        column_index: usize,
+    },
+    ReservedName {
+        name: &'static str,
+        from: NamesFrom,
+    },
+    DuplicateName {
+        name: String,
+        first_index: usize,
+        second_index: usize,
+        from: NamesFrom,
+    },
+}
+
+/// Reads the header from `input`, the source's bytes from its first on. `None`: append bytes
+/// and call again; never more than `row_bytes_max` + 1 are needed. `row` is scratch space.
+///
+/// A resumed run calls it with the first `header_bytes` bytes alone, `at_end`; where those are
+/// none, or are nothing but the byte order mark, [`names_given`] will do.
+pub fn read(
+    input: &[u8],
+    at_end: bool,
+    rules: &HeaderRules<'_>,
+    row: &mut Row,
+) -> Result<Option<Header>, HeaderProblem> {
+    if input.len() < SNIFF_BYTES && !at_end {
+        return Ok(None);
+    }
+    refuse_other_formats(input)?;
+    let mark_bytes = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let mut parser = Parser::new(rules.dialect, rules.row_bytes_max, None);
+    let mut next = mark_bytes;
+    let step = loop {
+        match parser.step(&input[next..], at_end, row) {
+            Step::Blank(blank_bytes) => next += blank_bytes,
+            step => break step,
+        }
+    };
+    if !rules.first_row && step != Step::End {
+        let columns = names_given(rules.columns.unwrap_or_default())?;
+        return Ok(Some(Header { columns, header_bytes: mark_bytes }));
+    }
+    let too_long = HeaderProblem::TooLong { bytes_max: rules.row_bytes_max };
+    let (row_bytes, why) = match step {
+        Step::Row { row_bytes } => (row_bytes, None),
+        Step::Bad { row_bytes, why } => (row_bytes, Some(why)),
+        // Blank lines count too, so that the caller's buffer is large enough.
+        Step::NeedInput if input.len() <= rules.row_bytes_max => return Ok(None),
+        Step::NeedInput | Step::TooLong => return Err(too_long),
+        Step::OpenQuote => return Err(HeaderProblem::OpenQuote),
+        Step::Blank(_) | Step::End => return Err(HeaderProblem::Empty),
+    };
+    let columns = names_of(row, why.as_ref(), rules)?;
+    Ok(Some(Header { columns, header_bytes: next + row_bytes }))
+}
+
+/// The names of `CSV_COLUMNS`, which stand in for a header.
+pub fn names_given(columns: &[String]) -> Result<Vec<String>, HeaderProblem> {
+    if columns.is_empty() {
+        return Err(HeaderProblem::NoNames);
+    }
+    if columns.len() > COLUMNS_MAX {
+        return Err(HeaderProblem::TooManyColumns { count_max: COLUMNS_MAX });
+    }
+    check_names(columns, NamesFrom::Setting)?;
+    Ok(columns.to_vec())
+}
+
+fn names_of(
+    row: &Row,
+    why: Option<&BadRow>,
+    rules: &HeaderRules<'_>,
+) -> Result<Vec<String>, HeaderProblem> {
+    if matches!(why, Some(BadRow::TooManyFields { .. })) || row.field_count() > COLUMNS_MAX {
+        return Err(HeaderProblem::TooManyColumns { count_max: COLUMNS_MAX });
+    }
+    if let Some(column_index) = row.fields().position(|field| field.contains(&0)) {
+        return Err(HeaderProblem::NulInHeader { column_index });
+    }
+    if let Some((delimiter, columns)) = likely_delimiter(row, rules) {
+        return Err(HeaderProblem::LikelyDelimiter { delimiter, columns });
+    }
+    if let Some(columns) = rules.columns {
+        // They replace the header's names, so those may be as they like.
+        if columns.len() != row.field_count() {
+            let (header, setting) = (row.field_count(), columns.len());
+            return Err(HeaderProblem::ColumnsCount { header, setting });
+        }
+        return names_given(columns);
+    }
+    let mut columns = Vec::with_capacity(row.field_count());
+    for (column_index, field) in row.fields().enumerate() {
+        match std::str::from_utf8(field) {
+            Ok(name) => columns.push(name.to_owned()),
+            Err(_) => return Err(HeaderProblem::NotUtf8 { column_index }),
+        }
+    }
+    check_names(&columns, NamesFrom::Header)?;
+    Ok(columns)
+}
+
+fn check_names(columns: &[String], from: NamesFrom) -> Result<(), HeaderProblem> {
+    let mut seen = std::collections::HashMap::with_capacity(columns.len());
+    for (column_index, name) in columns.iter().enumerate() {
+        if name.is_empty() {
+            return Err(HeaderProblem::EmptyName { column_index, from });
+        }
+        if name.contains('\0') {
+            return Err(HeaderProblem::NulInName { column_index });
+        }
+        if let Some(name) = RESERVED_NAMES.into_iter().find(|reserved| reserved == name) {
+            return Err(HeaderProblem::ReservedName { name, from });
+        }
+        if let Some(first_index) = seen.insert(name, column_index) {
+            let name = name.clone();
+            let second_index = column_index;
+            return Err(HeaderProblem::DuplicateName { name, first_index, second_index, from });
+        }
+    }
+    Ok(())
+}
+
+/// A header of one column that another delimiter would split, and into how many columns.
+fn likely_delimiter(row: &Row, rules: &HeaderRules<'_>) -> Option<(u8, usize)> {
+    let only = row.field(0).filter(|_| row.field_count() == 1 && !rules.delimiter_is_set)?;
+    let mut best = (b',', 1);
+    for delimiter in [b';', b'\t', b'|'] {
+        let columns = only.split(|&byte| byte == delimiter).count();
+        if columns > best.1 {
+            best = (delimiter, columns);
+        }
+    }
+    (best.1 > 1).then_some(best)
+}
+
+fn refuse_other_formats(input: &[u8]) -> Result<(), HeaderProblem> {
+    const UNPACK: &str = "unpack it first and load the CSV inside";
+    const EXPORT: &str = "export it as CSV first";
+    const MAGIC: [(&[u8], &str, &str); 7] = [
+        (b"\x1f\x8b", "gzip", UNPACK),
+        (b"\x28\xb5\x2f\xfd", "zstd", UNPACK),
+        (b"\xfd7zXZ\x00", "xz", UNPACK),
+        (b"BZh91AY&SY", "bzip2", UNPACK),
+        (b"Obj\x01", "Avro", EXPORT),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (xls)", EXPORT),
+        (b"PK\x05\x06", "an empty zip archive", UNPACK),
+    ];
+    if input.starts_with(b"\xff\xfe") || input.starts_with(b"\xfe\xff") {
+        return Err(HeaderProblem::Utf16);
+    }
+    if input.starts_with(b"PK\x03\x04") {
+        // The first entry's name comes after a header of 30 bytes.
+        let entry = input.get(30..).unwrap_or_default();
+        let is_xlsx = [&b"[Content_Types].xml"[..], b"_rels/", b"xl/", b"docProps/"]
+            .into_iter()
+            .any(|name| entry.starts_with(name));
+        let (name, advice) =
+            if is_xlsx { ("an Excel workbook (xlsx)", EXPORT) } else { ("zip", UNPACK) };
+        return Err(HeaderProblem::Format { name, advice });
+    }
+    // "PAR1" may well be a column; then a delimiter or a line end follows, or more of the name.
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\r' | b'\n' | 0x20..=0x7e);
+    if input.starts_with(b"PAR1") && !input.get(4).is_none_or(is_text) {
+        return Err(HeaderProblem::Format { name: "Parquet", advice: EXPORT });
+    }
+    match MAGIC.into_iter().find(|(magic, _, _)| input.starts_with(magic)) {
+        Some((_, name, advice)) => Err(HeaderProblem::Format { name, advice }),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for HeaderProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeaderProblem::Empty => f.write_str(
+                "it is empty, not even a header is there: was the export cut off, or is this the wrong key?",
+            ),
+            HeaderProblem::Format { name, advice } => {
+                write!(f, "by its first bytes this is {name}, not CSV: {advice}")
+            }
+            HeaderProblem::Utf16 => {
+                f.write_str("by its first bytes this is UTF-16: save it as UTF-8 (for example with iconv -f UTF-16 -t UTF-8)")
+            }
+            HeaderProblem::NulInHeader { column_index } => write!(
+                f,
+                "column {} of the header holds a NUL byte: this is a binary file, or UTF-16, which must be saved as UTF-8 first",
+                column_index + 1
+            ),
+            HeaderProblem::NotUtf8 { column_index } => write!(
+                f,
+                "the name of column {} is not UTF-8: save the file as UTF-8 (for example with iconv -f LATIN1 -t UTF-8), or, if the rows are UTF-8, name all columns with CSV_COLUMNS",
+                column_index + 1
+            ),
+            HeaderProblem::TooLong { bytes_max } => write!(
+                f,
+                "no header ends within its first {bytes_max} bytes (ROW_BYTES_MAX): a quote that is never closed, or not a CSV. Without a header, set CSV_HEADER=none and CSV_COLUMNS"
+            ),
+            HeaderProblem::OpenQuote => f.write_str(
+                "the header has a quote that is still open at the end of the file: close it, or set CSV_QUOTE (none: quotes are values)",
+            ),
+            HeaderProblem::TooManyColumns { count_max } => {
+                write!(f, "more than {count_max} columns: is CSV_DELIMITER right?")
+            }
+            HeaderProblem::LikelyDelimiter { delimiter, columns } => {
+                let (shown, value) = match delimiter {
+                    b'\t' => ("a tab", "tab"),
+                    b'|' => ("a bar", "'|'"),
+                    _ => ("a semicolon", "';'"),
+                };
+                write!(
+                    f,
+                    "its header is one column, which {shown} would split into {columns}: set CSV_DELIMITER={value}, or CSV_DELIMITER=, if it really is one column"
+                )
+            }
+            HeaderProblem::ColumnsCount { header, setting } => write!(
+                f,
+                "CSV_COLUMNS gives {setting} names, the header has {header}: name every column, or correct CSV_DELIMITER"
+            ),
+            HeaderProblem::NoNames => {
+                f.write_str("CSV_HEADER=none needs the names of all columns in CSV_COLUMNS")
+            }
+            HeaderProblem::EmptyName { column_index, from } => {
+                write!(f, "column {} has no name: {}", column_index + 1, from.advice())
+            }
+            HeaderProblem::NulInName { column_index } => {
+                write!(f, "name {} of CSV_COLUMNS holds a NUL", column_index + 1)
+            }
+            HeaderProblem::ReservedName { name, from } => write!(
+                f,
+                "a column is named {name}, which each record has of its own: {}",
+                from.advice()
+            ),
+            HeaderProblem::DuplicateName { name, first_index, second_index, from } => {
+                let shown: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+                let cut = if shown.len() < name.len() { "…" } else { "" };
+                write!(
+                    f,
+                    "columns {} and {} have one name, {shown:?}{cut}: {}",
+                    first_index + 1,
+                    second_index + 1,
+                    from.advice()
+                )
+            }
+        }
+    }
+}
+
+impl NamesFrom {
+    fn advice(self) -> &'static str {
+        match self {
+            NamesFrom::Header => {
+                "give all columns names of their own with CSV_COLUMNS (comma-separated, in order)"
+            }
+            NamesFrom::Setting => "correct CSV_COLUMNS",
+        }
+    }
+}

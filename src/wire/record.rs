@@ -1,1 +1,0 @@
-//! A row, or a bad row, as the JSON of its record.

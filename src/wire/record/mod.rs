@@ -1,0 +1,130 @@
+//! A row, or a bad row, as the JSON of its record.
+//!
+//! ```text
+//! {"id":"7","name":"Zoë","_source_line":7,"_source_file":"s3://bucket/key"}
+//! ├─────┤ ├────────┤   ├────────────────┤ ├──────────────────────────────┤
+//! piece 0  piece 1      before the number  after it
+//! ```
+//! All that is the same for every row is escaped once. In most rows there is nothing to
+//! escape: then pieces and fields are copied sixteen bytes at a time, a little too far, and
+//! the next copy overwrites the excess. The output is what `serde_json` writes, to the byte.
+
+mod base64;
+pub mod dead_letter;
+pub mod json;
+#[cfg(test)]
+mod properties;
+
+use super::csv::Row;
+use super::swar;
+
+/// Copies are done in whole steps of this.
+const STEP_BYTES: usize = 16;
+/// A `u64` has no more digits.
+const DIGITS_MAX: usize = 20;
+
+#[derive(Debug)]
+pub struct RowTemplate {
+    /// What comes before each field, one after another, and the slack of the last one.
+    pieces: Vec<u8>,
+    /// Where each piece ends; one for each column.
+    piece_ends: Vec<usize>,
+    before_number: Vec<u8>,
+    after_number: Vec<u8>,
+}
+
+impl RowTemplate {
+    /// `columns` are unique and not empty: the header's rules.
+    pub fn new(columns: &[String], source_file: &str) -> RowTemplate {
+        assert!(!columns.is_empty());
+        let mut pieces = Vec::new();
+        let mut piece_ends = Vec::with_capacity(columns.len());
+        for (column_index, column) in columns.iter().enumerate() {
+            pieces.extend_from_slice(if column_index == 0 { b"{" } else { b"\"," });
+            json::write_string(column.as_bytes(), &mut pieces);
+            pieces.extend_from_slice(b":\"");
+            piece_ends.push(pieces.len());
+        }
+        pieces.resize(pieces.len() + STEP_BYTES, 0);
+        let mut after_number = b",\"_source_file\":".to_vec();
+        json::write_string(source_file.as_bytes(), &mut after_number);
+        after_number.push(b'}');
+        RowTemplate {
+            pieces,
+            piece_ends,
+            before_number: b"\",\"_source_line\":".to_vec(),
+            after_number,
+        }
+    }
+
+    /// Appends the record of a good row.
+    pub fn write(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
+        assert!(row.field_count() == self.piece_ends.len(), "a good row has all columns");
+        if needs_escapes(row) {
+            self.write_escaped(row, out);
+        } else {
+            self.write_plain(row, out);
+        }
+        out.extend_from_slice(&self.before_number);
+        write_number(row_number, out);
+        out.extend_from_slice(&self.after_number);
+    }
+
+    fn write_escaped(&self, row: &Row, out: &mut Vec<u8>) {
+        let mut piece_start = 0;
+        for (field, &piece_end) in row.fields().zip(&self.piece_ends) {
+            out.extend_from_slice(&self.pieces[piece_start..piece_end]);
+            json::write_escaped(field, out);
+            piece_start = piece_end;
+        }
+    }
+
+    fn write_plain(&self, row: &Row, out: &mut Vec<u8>) {
+        let text = row.text_and_slack();
+        let start = out.len();
+        out.resize(start + self.pieces.len() + text.len(), 0);
+        let target = &mut out[start..];
+        let mut at = 0;
+        let mut piece_start = 0;
+        for ((field_start, field_end), &piece_end) in row.spans().zip(&self.piece_ends) {
+            copy(&mut target[at..], &self.pieces[piece_start..], piece_end - piece_start);
+            at += piece_end - piece_start;
+            copy(&mut target[at..], &text[field_start..], field_end - field_start);
+            at += field_end - field_start;
+            piece_start = piece_end;
+        }
+        out.truncate(start + at);
+    }
+}
+
+/// Copies `bytes` bytes and up to a step more, which both sides have room for.
+#[inline]
+fn copy(to: &mut [u8], from: &[u8], bytes: usize) {
+    let (to, _) = to.as_chunks_mut::<STEP_BYTES>();
+    let (from, _) = from.as_chunks::<STEP_BYTES>();
+    let steps = bytes.div_ceil(STEP_BYTES);
+    for (to, from) in to[..steps].iter_mut().zip(&from[..steps]) {
+        *to = *from;
+    }
+}
+
+fn needs_escapes(row: &Row) -> bool {
+    let (words, rest) = row.text().as_chunks::<8>();
+    let marks =
+        words.iter().fold(0, |marks, word| marks | swar::escapes(u64::from_le_bytes(*word)));
+    marks != 0 || rest.iter().any(|&byte| json::is_escaped(byte))
+}
+
+pub(crate) fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; DIGITS_MAX];
+    let mut first = DIGITS_MAX;
+    loop {
+        first -= 1;
+        digits[first] = b"0123456789"[(number % 10) as usize];
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}

@@ -1,0 +1,78 @@
+//! Eight bytes at a time in one register: which of them are what we look for.
+//!
+//! Words are loaded little-endian, so that the lowest marked byte is the first one in memory.
+//! A mark is the top bit of its byte.
+//!
+//! ```text
+//! bytes      a  ,  b  c  ,  d  e  \n
+//! marks     00 80 00 00 80 00 00 00      all_of(word, repeat(b','))
+//! ```
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const TOPS: u64 = 0x8080_8080_8080_8080;
+
+pub(super) const fn repeat(byte: u8) -> u64 {
+    ONES * byte as u64
+}
+
+/// The lowest mark is right and none is missing; above it there may be false ones.
+#[inline]
+pub(super) const fn first_of(word: u64, repeated: u64) -> u64 {
+    let difference = word ^ repeated;
+    difference.wrapping_sub(ONES) & !difference & TOPS
+}
+
+/// Every mark is right.
+#[inline]
+pub(super) const fn all_of(word: u64, repeated: u64) -> u64 {
+    let difference = word ^ repeated;
+    !(((difference & !TOPS) + !TOPS) | difference) & TOPS
+}
+
+/// What JSON escapes: control characters, the quote, the backslash. The lowest mark is right
+/// and none is missing.
+#[inline]
+pub(super) const fn escapes(word: u64) -> u64 {
+    (word.wrapping_sub(repeat(0x20)) & !word & TOPS)
+        | first_of(word, repeat(b'"'))
+        | first_of(word, repeat(b'\\'))
+}
+
+/// The index of the first marked byte.
+#[inline]
+pub(super) const fn lowest(marks: u64) -> usize {
+    (marks.trailing_zeros() / 8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte at every place among every kind of neighbour.
+    #[test]
+    fn marks_are_where_the_bytes_are() {
+        for neighbour in [0, 1, 0x1f, 0x20, 0x21, b'"', b'\\', b',', b'+', b'-', 0x7f, 0x80, 0xff] {
+            for byte in 0..=255 {
+                for place in 0..8 {
+                    let mut bytes = [neighbour; 8];
+                    bytes[place] = byte;
+                    let word = u64::from_le_bytes(bytes);
+                    let first = |is: &dyn Fn(u8) -> bool| bytes.iter().position(|&b| is(b));
+                    let lowest_of = |marks| (marks != 0).then(|| lowest(marks));
+                    assert_eq!(
+                        lowest_of(first_of(word, repeat(b','))),
+                        first(&|b| b == b','),
+                        "{bytes:?}"
+                    );
+                    assert_eq!(
+                        lowest_of(escapes(word)),
+                        first(&|b| b < 0x20 || b == b'"' || b == b'\\'),
+                        "{bytes:?}"
+                    );
+                    let expected: [u8; 8] = bytes.map(|b| if b == b',' { 0x80 } else { 0 });
+                    assert_eq!(all_of(word, repeat(b',')).to_le_bytes(), expected, "{bytes:?}");
+                }
+            }
+        }
+    }
+}

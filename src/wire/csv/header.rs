@@ -9,6 +9,7 @@
 
 use super::{Dialect, Parser, Row, Step};
 use crate::limits::COLUMNS_MAX;
+use crate::settings::{self, Csv};
 use crate::stop::BadRow;
 use std::fmt;
 
@@ -18,20 +19,9 @@ pub const RESERVED_NAMES: [&str; 2] = ["_source_line", "_source_file"];
 const SNIFF_BYTES: usize = 64;
 /// How much of a name a message shows.
 const SHOWN_CHARS_MAX: usize = 60;
+const NAME_ALL: &str =
+    "give all columns names of their own with CSV_COLUMNS (comma-separated, in order)";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What the settings say about the header.
-#[derive(Debug, Clone, Copy)]
-pub struct HeaderRules<'a> {
-    /// `CSV_HEADER=first`; otherwise `columns` stand in for it.
-    pub first_row: bool,
-    /// `CSV_COLUMNS`.
-    pub columns: Option<&'a [String]>,
-    pub dialect: Dialect,
-    /// `CSV_DELIMITER` is set.
-    pub delimiter_is_set: bool,
-    pub row_bytes_max: usize,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -39,14 +29,6 @@ pub struct Header {
     pub columns: Vec<String>,
     /// Where the rows begin.
     pub header_bytes: usize,
-}
-
-/// Where a name comes from, so that a message can say where to mend it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NamesFrom {
-    Header,
-    /// `CSV_COLUMNS`.
-    Setting,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,36 +61,29 @@ pub enum HeaderProblem {
         header: usize,
         setting: usize,
     },
-    /// `CSV_HEADER=none` without `CSV_COLUMNS`.
-    NoNames,
     EmptyName {
-        column_index: usize,
-        from: NamesFrom,
-    },
-    NulInName {
         column_index: usize,
     },
     ReservedName {
         name: &'static str,
-        from: NamesFrom,
     },
     DuplicateName {
         name: String,
         first_index: usize,
         second_index: usize,
-        from: NamesFrom,
     },
 }
 
 /// Reads the header from `input`, the source's bytes from its first on. `None`: append bytes
-/// and call again; never more than `row_bytes_max` + 1 are needed. `row` is scratch space.
+/// and call again; never more than `row_bytes_max` + 1 are needed. `row` is scratch space, with
+/// room for [`COLUMNS_MAX`] fields.
 ///
-/// A resumed run calls it with the first `header_bytes` bytes alone, `at_end`; where those are
-/// none, or are nothing but the byte order mark, [`names_given`] will do.
+/// A resumed run calls it with the first `header_bytes` bytes alone, `at_end`; with
+/// `CSV_HEADER=none` it needs nothing but `csv.columns`.
 pub fn read(
     input: &[u8],
     at_end: bool,
-    rules: &HeaderRules<'_>,
+    csv: &Csv,
     row: &mut Row,
 ) -> Result<Option<Header>, HeaderProblem> {
     if input.len() < SNIFF_BYTES && !at_end {
@@ -116,7 +91,8 @@ pub fn read(
     }
     refuse_other_formats(input)?;
     let mark_bytes = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    let mut parser = Parser::new(rules.dialect, rules.row_bytes_max, None);
+    let dialect = Dialect { delimiter: csv.delimiter, quote: csv.quote };
+    let mut parser = Parser::new(dialect, csv.row_bytes_max, None);
     let mut next = mark_bytes;
     let step = loop {
         match parser.step(&input[next..], at_end, row) {
@@ -124,57 +100,41 @@ pub fn read(
             step => break step,
         }
     };
-    if !rules.first_row && step != Step::End {
-        let columns = names_given(rules.columns.unwrap_or_default())?;
-        return Ok(Some(Header { columns, header_bytes: mark_bytes }));
+    if csv.header == settings::Header::None && step != Step::End {
+        assert!(!csv.columns.is_empty(), "the settings admit no rows without names");
+        return Ok(Some(Header { columns: csv.columns.clone(), header_bytes: mark_bytes }));
     }
-    let too_long = HeaderProblem::TooLong { bytes_max: rules.row_bytes_max };
+    let too_long = HeaderProblem::TooLong { bytes_max: csv.row_bytes_max };
     let (row_bytes, why) = match step {
         Step::Row { row_bytes } => (row_bytes, None),
         Step::Bad { row_bytes, why } => (row_bytes, Some(why)),
         // Blank lines count too, so that the caller's buffer is large enough.
-        Step::NeedInput if input.len() <= rules.row_bytes_max => return Ok(None),
+        Step::NeedInput if input.len() <= csv.row_bytes_max => return Ok(None),
         Step::NeedInput | Step::TooLong => return Err(too_long),
         Step::OpenQuote => return Err(HeaderProblem::OpenQuote),
         Step::Blank(_) | Step::End => return Err(HeaderProblem::Empty),
     };
-    let columns = names_of(row, why.as_ref(), rules)?;
+    let columns = names_of(row, why.as_ref(), csv)?;
     Ok(Some(Header { columns, header_bytes: next + row_bytes }))
 }
 
-/// The names of `CSV_COLUMNS`, which stand in for a header.
-pub fn names_given(columns: &[String]) -> Result<Vec<String>, HeaderProblem> {
-    if columns.is_empty() {
-        return Err(HeaderProblem::NoNames);
-    }
-    if columns.len() > COLUMNS_MAX {
-        return Err(HeaderProblem::TooManyColumns { count_max: COLUMNS_MAX });
-    }
-    check_names(columns, NamesFrom::Setting)?;
-    Ok(columns.to_vec())
-}
-
-fn names_of(
-    row: &Row,
-    why: Option<&BadRow>,
-    rules: &HeaderRules<'_>,
-) -> Result<Vec<String>, HeaderProblem> {
+fn names_of(row: &Row, why: Option<&BadRow>, csv: &Csv) -> Result<Vec<String>, HeaderProblem> {
     if matches!(why, Some(BadRow::TooManyFields { .. })) || row.field_count() > COLUMNS_MAX {
         return Err(HeaderProblem::TooManyColumns { count_max: COLUMNS_MAX });
     }
     if let Some(column_index) = row.fields().position(|field| field.contains(&0)) {
         return Err(HeaderProblem::NulInHeader { column_index });
     }
-    if let Some((delimiter, columns)) = likely_delimiter(row, rules) {
+    if let Some((delimiter, columns)) = likely_delimiter(row, csv) {
         return Err(HeaderProblem::LikelyDelimiter { delimiter, columns });
     }
-    if let Some(columns) = rules.columns {
+    if !csv.columns.is_empty() {
         // They replace the header's names, so those may be as they like.
-        if columns.len() != row.field_count() {
-            let (header, setting) = (row.field_count(), columns.len());
+        if csv.columns.len() != row.field_count() {
+            let (header, setting) = (row.field_count(), csv.columns.len());
             return Err(HeaderProblem::ColumnsCount { header, setting });
         }
-        return names_given(columns);
+        return Ok(csv.columns.clone());
     }
     let mut columns = Vec::with_capacity(row.field_count());
     for (column_index, field) in row.fields().enumerate() {
@@ -183,34 +143,31 @@ fn names_of(
             Err(_) => return Err(HeaderProblem::NotUtf8 { column_index }),
         }
     }
-    check_names(&columns, NamesFrom::Header)?;
+    check_names(&columns)?;
     Ok(columns)
 }
 
-fn check_names(columns: &[String], from: NamesFrom) -> Result<(), HeaderProblem> {
+fn check_names(columns: &[String]) -> Result<(), HeaderProblem> {
     let mut seen = std::collections::HashMap::with_capacity(columns.len());
     for (column_index, name) in columns.iter().enumerate() {
         if name.is_empty() {
-            return Err(HeaderProblem::EmptyName { column_index, from });
-        }
-        if name.contains('\0') {
-            return Err(HeaderProblem::NulInName { column_index });
+            return Err(HeaderProblem::EmptyName { column_index });
         }
         if let Some(name) = RESERVED_NAMES.into_iter().find(|reserved| reserved == name) {
-            return Err(HeaderProblem::ReservedName { name, from });
+            return Err(HeaderProblem::ReservedName { name });
         }
         if let Some(first_index) = seen.insert(name, column_index) {
             let name = name.clone();
             let second_index = column_index;
-            return Err(HeaderProblem::DuplicateName { name, first_index, second_index, from });
+            return Err(HeaderProblem::DuplicateName { name, first_index, second_index });
         }
     }
     Ok(())
 }
 
 /// A header of one column that another delimiter would split, and into how many columns.
-fn likely_delimiter(row: &Row, rules: &HeaderRules<'_>) -> Option<(u8, usize)> {
-    let only = row.field(0).filter(|_| row.field_count() == 1 && !rules.delimiter_is_set)?;
+fn likely_delimiter(row: &Row, csv: &Csv) -> Option<(u8, usize)> {
+    let only = row.field(0).filter(|_| row.field_count() == 1 && !csv.delimiter_given)?;
     let mut best = (b',', 1);
     for delimiter in [b';', b'\t', b'|'] {
         let columns = only.split(|&byte| byte == delimiter).count();
@@ -287,7 +244,7 @@ impl fmt::Display for HeaderProblem {
                 "the header has a quote that is still open at the end of the file: close it, or set CSV_QUOTE (none: quotes are values)",
             ),
             HeaderProblem::TooManyColumns { count_max } => {
-                write!(f, "more than {count_max} columns: is CSV_DELIMITER right?")
+                write!(f, "the header has more than {count_max} columns: is CSV_DELIMITER right?")
             }
             HeaderProblem::LikelyDelimiter { delimiter, columns } => {
                 let (shown, value) = match delimiter {
@@ -297,49 +254,30 @@ impl fmt::Display for HeaderProblem {
                 };
                 write!(
                     f,
-                    "its header is one column, which {shown} would split into {columns}: set CSV_DELIMITER={value}, or CSV_DELIMITER=, if it really is one column"
+                    "its header is one column, which {shown} would split into {columns}: set CSV_DELIMITER={value}, or CSV_DELIMITER=',' if it really is one column"
                 )
             }
             HeaderProblem::ColumnsCount { header, setting } => write!(
                 f,
                 "CSV_COLUMNS gives {setting} names, the header has {header}: name every column, or correct CSV_DELIMITER"
             ),
-            HeaderProblem::NoNames => {
-                f.write_str("CSV_HEADER=none needs the names of all columns in CSV_COLUMNS")
+            HeaderProblem::EmptyName { column_index } => {
+                write!(f, "column {} has no name: {NAME_ALL}", column_index + 1)
             }
-            HeaderProblem::EmptyName { column_index, from } => {
-                write!(f, "column {} has no name: {}", column_index + 1, from.advice())
-            }
-            HeaderProblem::NulInName { column_index } => {
-                write!(f, "name {} of CSV_COLUMNS holds a NUL", column_index + 1)
-            }
-            HeaderProblem::ReservedName { name, from } => write!(
+            HeaderProblem::ReservedName { name } => write!(
                 f,
-                "a column is named {name}, which each record has of its own: {}",
-                from.advice()
+                "a column is named {name}, which each record has of its own: {NAME_ALL}"
             ),
-            HeaderProblem::DuplicateName { name, first_index, second_index, from } => {
+            HeaderProblem::DuplicateName { name, first_index, second_index } => {
                 let shown: String = name.chars().take(SHOWN_CHARS_MAX).collect();
                 let cut = if shown.len() < name.len() { "…" } else { "" };
                 write!(
                     f,
-                    "columns {} and {} have one name, {shown:?}{cut}: {}",
+                    "columns {} and {} have one name, {shown:?}{cut}: {NAME_ALL}",
                     first_index + 1,
-                    second_index + 1,
-                    from.advice()
+                    second_index + 1
                 )
             }
-        }
-    }
-}
-
-impl NamesFrom {
-    fn advice(self) -> &'static str {
-        match self {
-            NamesFrom::Header => {
-                "give all columns names of their own with CSV_COLUMNS (comma-separated, in order)"
-            }
-            NamesFrom::Setting => "correct CSV_COLUMNS",
         }
     }
 }

@@ -61,7 +61,8 @@ struct Appended {
 
 impl ProducerStates {
     pub fn check(&self, header: &BatchHeader) -> Verdict {
-        let is_count_right = i64::from(header.last_offset_delta) + 1 == header.record_count.into();
+        let is_count_right =
+            i64::from(header.last_offset_delta) + 1 == i64::from(header.record_count);
         let is_numbered = header.producer_id >= 0;
         if !is_count_right || (is_numbered && header.base_sequence < 0) {
             return Verdict::Refuse { error_code: INVALID_RECORD };

@@ -99,7 +99,13 @@ impl Row {
 
     /// The bytes of one field; valid UTF-8 unless the row is bad.
     pub fn field(&self, column_index: usize) -> Option<&[u8]> {
-        self.fields().nth(column_index)
+        let ends = &self.ends[..self.field_count];
+        let end = *ends.get(column_index)?;
+        let start = match column_index.checked_sub(1) {
+            Some(before) => ends[before] + self.gap_bytes,
+            None => 0,
+        };
+        Some(&self.text[start..end])
     }
 
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {

@@ -45,7 +45,12 @@ fn read(
         };
         let fields = match step {
             Step::Row { .. } | Step::Bad { why: BadRow::NotUtf8 { .. }, .. } => {
-                row.fields().map(<[u8]>::to_vec).collect()
+                let fields: Vec<_> = row.fields().map(<[u8]>::to_vec).collect();
+                for (column_index, field) in fields.iter().enumerate() {
+                    assert_eq!(row.field(column_index), Some(&field[..]));
+                }
+                assert_eq!(row.field(fields.len()), None);
+                fields
             }
             _ => Vec::new(),
         };

@@ -179,6 +179,13 @@ class Lab:
         self.jobs.append(job)
         return job
 
+    def own_node(self, cluster=None) -> kafka.Node:
+        """A node that a proxy can stand before."""
+        nodes = (cluster or self.kafka).nodes
+        if not nodes:
+            pytest.skip("needs a broker of its own")
+        return nodes[0]
+
     def item(self, job: Job) -> dict | None:
         return self.dynamodb.item(self.table, job.settings["JOB_ID"])
 

@@ -95,7 +95,7 @@ def test_the_signature_of_another_secret_is_refused(lab):
 @pytest.mark.parametrize("what", [proxy.LOSE_ANSWER, proxy.LOSE_REQUEST, proxy.TORN_REQUEST, proxy.TORN_ANSWER, proxy.LATE])
 def test_the_proxy_does_its_harm(lab, what):
     """A client without idempotence repeats or keeps its records just as the fault says."""
-    node = lab.kafka.nodes[0]
+    node = lab.own_node()
     topic = lab.topic()
     harmed = []
 

@@ -57,6 +57,10 @@ class Run:
     def peak_kib(self) -> int:
         return int(re.search(r"peak_kib (\d+)", self._report.read_text())[1])
 
+    @property
+    def cpu_seconds(self) -> float:
+        return int(re.search(r"cpu_ms (\d+)", self._report.read_text())[1]) / 1000
+
     def wait(self, seconds: float = 300) -> int:
         try:
             code = self.process.wait(seconds)

@@ -1,0 +1,94 @@
+"""Stopped in good order and started again: nothing lost, nothing repeated, nothing read twice."""
+
+import signal
+import time
+
+from lab import csvgen
+from lab.httpproxy import HttpProxy
+from lab.job import AGAIN, COMPLETE
+
+
+def test_twenty_stops(lab, rng, figure):
+    """SIGTERM twenty times at random moments; each resume asks S3 only for the header and from next_byte on."""
+    rows, stops = 400_000, 20
+    table = csvgen.varied(lab.dir / "in.csv", rows, seed=41)
+    waits, done = [], 0
+    with HttpProxy(lab.s3.endpoint) as s3:
+        job = lab.job(lab.put(table.path), lab.topic(), AWS_ENDPOINT_URL_S3=s3.endpoint, MAX_ROWS_PER_SECOND=60_000)
+        while done < stops:
+            item = lab.item(job)
+            s3.requests.clear()
+            run = job.start()
+            time.sleep(rng.uniform(0, 0.5))
+            asked = time.monotonic()
+            run.signal(rng.choice([signal.SIGTERM, signal.SIGINT]))
+            code = run.wait(30)
+            waits.append(time.monotonic() - asked)
+            # A signal before the handler stands ends the process as signals do.
+            assert code in (AGAIN, -signal.SIGTERM, -signal.SIGINT), f"exit {code}: {run.said}"
+            done += 1
+            only_what_is_needed(s3.requests, item)
+            assert item is None or lab.item(job)["last_line"] >= item["last_line"]
+        item = lab.item(job)
+        s3.requests.clear()
+        job.run(MAX_ROWS_PER_SECOND=None)
+        only_what_is_needed(s3.requests, item)
+    verdict = lab.proved(job, table)
+    assert lab.item(job)["total_sent"] == rows
+    figure(f"{stops} stops, slowest {max(waits):.2f} s; {verdict}")
+
+
+def only_what_is_needed(requests, item):
+    gets = [request for request in requests if request.method == "GET"]
+    if item is None or "etag" not in item:
+        return
+    allowed = {(0, item["header_bytes"] - 1), (item["next_byte"], None), (item["next_byte"], item["source_bytes"] - 1)}
+    for request in gets:
+        assert request.range in allowed, f"asked for {request.range}, needed only {allowed}"
+        assert request.headers.get("if-match") == item["etag"]
+    assert len(gets) <= 2, [request.range for request in gets]
+
+
+def test_a_stop_while_the_broker_is_frozen(lab, own_cluster):
+    """With a broker that does not answer, SIGTERM still ends the run, and the next one settles what had landed."""
+    cluster = own_cluster()
+    table = csvgen.varied(lab.dir / "in.csv", 300_000, seed=42)
+    job = lab.job(lab.put(table.path), lab.topic(cluster), cluster, MAX_ROWS_PER_SECOND=60_000)
+    run = job.start()
+    while (lab.item(job) or {}).get("last_line", 0) == 0:
+        time.sleep(0.05)
+    cluster.nodes[0].server.freeze()
+    time.sleep(0.5)
+    run.terminate()
+    try:
+        assert run.wait(30) == AGAIN, run.said
+    finally:
+        cluster.nodes[0].server.thaw()
+    job.run(MAX_ROWS_PER_SECOND=None)
+    lab.proved(job, table, cluster)
+    cluster.stop()
+
+
+def test_a_second_signal(lab):
+    """Two signals end the run at once, and starting again is safe."""
+    table = csvgen.varied(lab.dir / "in.csv", 100_000, seed=43)
+    job = lab.job(lab.put(table.path), lab.topic())
+    run = job.start(MAX_ROWS_PER_SECOND=20_000)
+    while (lab.item(job) or {}).get("last_line", 0) == 0:
+        time.sleep(0.05)
+    run.terminate()
+    run.terminate()
+    assert run.wait(10) != COMPLETE
+    job.until_complete(LEASE_SECONDS=1)
+    lab.proved(job, table)
+
+
+def test_a_complete_job_started_again(lab):
+    """A job that is complete stays so: a start sends nothing and changes nothing."""
+    table = csvgen.varied(lab.dir / "in.csv", 1000, seed=44)
+    job = lab.job(lab.put(table.path), lab.topic())
+    job.run()
+    item = lab.item(job)
+    job.run()
+    assert lab.item(job) == item
+    lab.proved(job, table)

@@ -1,0 +1,293 @@
+//! One connection to one broker, from the open socket to the first request.
+//!
+//! ```text
+//! open ──> Connected ──authenticate──> Authenticated ──ready──> Ready
+//!          the broker's versions       (SASL goes here)         requests, batches
+//!          are known (TLS below)
+//! ```
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use crate::flow::ports::{Fault, Trouble};
+use crate::limits::{ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
+use crate::port::resolve::resolve;
+use crate::port::stream::{Deadline, Moved, Stream};
+use crate::stop::{Peer, Stop};
+use crate::wire::kafka::bootstrap::show_server;
+use crate::wire::kafka::frame::{FrameReader, correlation_id};
+use crate::wire::kafka::requests::{API_VERSIONS, Ask};
+use crate::wire::kafka::versions::{Offer, Versions};
+use crate::wire::kafka::{Garbled, answers};
+
+use super::verdict;
+
+/// Why an exchange failed; the connection is of no use afterwards.
+pub(super) struct Failure {
+    pub(super) fault: Fault,
+    /// The peer ended it: an idle connection may have been closed just before.
+    pub(super) hung_up: bool,
+}
+
+/// The broker has said what it offers.
+pub(super) struct Connected {
+    link: Link,
+    offers: Vec<Offer>,
+}
+
+/// The broker knows who we are, as far as it wants to.
+pub(super) struct Authenticated {
+    link: Link,
+    offers: Vec<Offer>,
+}
+
+/// Requests may go.
+pub(super) struct Ready {
+    pub(super) link: Link,
+    pub(super) versions: Versions,
+}
+
+/// The socket and what is needed to put frames through it.
+pub(super) struct Link {
+    stream: Stream,
+    host: String,
+    port: u16,
+    /// For messages.
+    server: String,
+    client_id: String,
+    frames: FrameReader,
+    request: Vec<u8>,
+    last_correlation_id: i32,
+    answer_count: u32,
+}
+
+impl Connected {
+    pub(super) fn open(
+        host: &str,
+        port: u16,
+        client_id: &str,
+        deadline: &mut Deadline,
+    ) -> Result<Connected, Failure> {
+        let server = show_server(host, port);
+        let addresses = deadline
+            .without(|| resolve(host, port))
+            .map_err(|why| Failure { fault: Fault::passing(why), hung_up: false })?;
+        let stream = Stream::connect(&addresses, *deadline).map_err(|why| Failure {
+            fault: Fault::passing(format!("no connection to {server}: {why}")),
+            hung_up: false,
+        })?;
+        let mut link = Link {
+            stream,
+            host: host.into(),
+            port,
+            server,
+            client_id: client_id.into(),
+            frames: FrameReader::new(),
+            request: Vec::new(),
+            last_correlation_id: 0,
+            answer_count: 0,
+        };
+        let offers = link.offers(*deadline)?;
+        Ok(Connected { link, offers })
+    }
+
+    /// Without SASL there is nothing to do.
+    pub(super) fn authenticate(self) -> Authenticated {
+        Authenticated { link: self.link, offers: self.offers }
+    }
+}
+
+impl Authenticated {
+    pub(super) fn ready(self) -> Result<Ready, Failure> {
+        match Versions::negotiate(&self.offers) {
+            Ok(versions) => Ok(Ready { link: self.link, versions }),
+            Err(lacks) => {
+                Err(Failure { fault: verdict::lacking(&self.link.server, &lacks), hung_up: false })
+            }
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn is_to(&self, host: &str, port: u16) -> bool {
+        self.host == host && self.port == port
+    }
+
+    pub(super) fn is_fresh(&mut self) -> bool {
+        self.stream.is_fresh()
+    }
+
+    /// Sends one request and waits for its answer, which [`frame`](Link::frame) then holds.
+    pub(super) fn exchange(
+        &mut self,
+        ask: &Ask<'_>,
+        version: i16,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let id = self.next_correlation_id();
+        ask.encode(&mut self.request, version, id, &self.client_id).map_err(|why| Failure {
+            fault: Fault::last(Stop::refused(
+                Peer::Broker,
+                format!("{} can not be written: {why}", ask.name()),
+                "Mend KAFKA_TOPIC",
+            )),
+            hung_up: false,
+        })?;
+        let bytes_max = match ask {
+            Ask::Fetch { .. } => FRAME_BYTES_MAX,
+            _ => ANSWER_BYTES_MAX,
+        };
+        self.frames.start(bytes_max);
+        self.write_request(deadline).map_err(|why| self.lost(ask.name(), &why))?;
+        loop {
+            if self.read_step(Some(deadline), ask.name())? {
+                break;
+            }
+            if deadline.has_passed() {
+                return Err(self.lost(ask.name(), &ErrorKind::TimedOut.into()));
+            }
+        }
+        self.settle_answer(id).map_err(|garbled| self.garbled(&garbled))
+    }
+
+    pub(super) fn frame(&self) -> &[u8] {
+        self.frames.frame()
+    }
+
+    pub(super) fn take_frame(&mut self) -> bytes::Bytes {
+        self.frames.take()
+    }
+
+    pub(super) fn garbled(&self, garbled: &Garbled) -> Failure {
+        let fault = Fault::passing(format!("{}: {garbled}", self.server));
+        Failure { fault, hung_up: false }
+    }
+
+    // --- A batch's way, one step at a time ---
+
+    /// Makes ready for the answer to a request that is written with [`write`](Link::write).
+    pub(super) fn begin(&mut self) -> i32 {
+        self.frames.start(ANSWER_BYTES_MAX);
+        self.next_correlation_id()
+    }
+
+    pub(super) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    pub(super) fn write(
+        &mut self,
+        parts: &[IoSlice<'_>],
+        deadline: Option<Deadline>,
+    ) -> Result<Moved, Failure> {
+        match self.stream.write(parts, deadline) {
+            Ok(Moved::Bytes(0)) => Err(self.lost("Produce", &ErrorKind::WriteZero.into())),
+            Ok(moved) => Ok(moved),
+            Err(why) => Err(self.lost("Produce", &why)),
+        }
+    }
+
+    /// Whether the answer to `begin`'s request is complete, now or within the deadline.
+    pub(super) fn look(&mut self, id: i32, deadline: Option<Deadline>) -> Result<bool, Failure> {
+        if !self.read_step(deadline, "Produce")? {
+            return Ok(false);
+        }
+        self.settle_answer(id).map_err(|garbled| self.garbled(&garbled))?;
+        Ok(true)
+    }
+
+    // --- Helpers ---
+
+    /// `ApiVersions`, and again in the oldest form where the newest is not known.
+    fn offers(&mut self, deadline: Deadline) -> Result<Vec<Offer>, Failure> {
+        for version in [API_VERSIONS, 0] {
+            self.exchange(&Ask::ApiVersions, version, deadline)?;
+            match answers::api_versions(self.frame(), version) {
+                Ok(Some(offers)) => return Ok(offers),
+                Ok(None) => {}
+                Err(garbled) => return Err(self.garbled(&garbled)),
+            }
+        }
+        Err(self.garbled(&Garbled::new("ApiVersions 0 is not understood")))
+    }
+
+    fn write_request(&mut self, deadline: Deadline) -> io::Result<()> {
+        let mut left = self.request.as_slice();
+        while !left.is_empty() {
+            match self.stream.write(&[IoSlice::new(left)], Some(deadline))? {
+                Moved::Bytes(0) => return Err(ErrorKind::WriteZero.into()),
+                Moved::Bytes(count) => left = left.get(count..).unwrap_or_default(),
+                Moved::NothingYet if deadline.has_passed() => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                Moved::NothingYet => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until the frame is complete (`true`) or nothing comes.
+    fn read_step(&mut self, deadline: Option<Deadline>, doing: &str) -> Result<bool, Failure> {
+        loop {
+            if self.is_complete()? {
+                return Ok(true);
+            }
+            let space = self.frames.space();
+            match self.stream.read(space, deadline) {
+                // A trickle must not outlast the call.
+                Ok(Moved::Bytes(count)) if deadline.is_some_and(Deadline::has_passed) => {
+                    self.frames.filled(count);
+                    return self.is_complete();
+                }
+                Ok(Moved::Bytes(count)) => self.frames.filled(count),
+                Ok(Moved::NothingYet) => return Ok(false),
+                Err(why) => return Err(self.lost(doing, &why)),
+            }
+        }
+    }
+
+    fn is_complete(&self) -> Result<bool, Failure> {
+        self.frames.is_complete().map_err(|bad| Failure {
+            fault: verdict::bad_frame(&self.server, bad, self.answer_count > 0),
+            hung_up: false,
+        })
+    }
+
+    fn settle_answer(&mut self, expected: i32) -> Result<(), Garbled> {
+        let found = correlation_id(self.frame())?;
+        if found != expected {
+            let what = format!("it answers request {found} where {expected} is open");
+            return Err(Garbled::new(what));
+        }
+        self.answer_count = self.answer_count.saturating_add(1);
+        Ok(())
+    }
+
+    fn next_correlation_id(&mut self) -> i32 {
+        self.last_correlation_id = self.last_correlation_id.wrapping_add(1);
+        self.last_correlation_id
+    }
+
+    fn lost(&self, doing: &str, why: &io::Error) -> Failure {
+        let hung_up = matches!(
+            why.kind(),
+            ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+        );
+        // A port that wants SASL answers ApiVersions and hangs up at the next request.
+        let has_answered = self.answer_count > 1;
+        let problem = verdict::lost(&self.server, doing, why, has_answered);
+        Failure { fault: Fault::passing(problem), hung_up }
+    }
+}
+
+impl Failure {
+    /// For a batch in flight, of which nothing is known whatever happened.
+    pub(super) fn into_trouble(self) -> Trouble {
+        match self.fault {
+            Fault::Passing(trouble) => trouble,
+            Fault::Final(stop) => Trouble { problem: stop.to_string(), missing: None, pause_ms: 0 },
+        }
+    }
+}

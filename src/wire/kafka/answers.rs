@@ -1,0 +1,258 @@
+//! Answers as this program needs them; decoded by the `kafka-protocol` crate after
+//! [`shape`](super::shape) has walked them.
+
+use bytes::Bytes;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+use kafka_protocol::messages::{
+    ApiVersionsResponse, DescribeConfigsResponse, FetchResponse, InitProducerIdResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetForLeaderEpochResponse, ResponseHeader,
+};
+use kafka_protocol::protocol::{Decodable, HeaderVersion};
+
+use super::Garbled;
+use super::errors::UNSUPPORTED_VERSION;
+use super::shape::{self, Shape};
+use super::versions::Offer;
+use crate::limits::BROKERS_MAX;
+
+/// `ApiVersions`: what the broker offers, or `None` if it does not know the version asked in.
+pub fn api_versions(frame: &[u8], version: i16) -> Result<Option<Vec<Offer>>, Garbled> {
+    // A refusal comes in the form of version 0, whatever was asked for.
+    let refused = frame.get(4..6) == Some(&UNSUPPORTED_VERSION.to_be_bytes());
+    if refused && version > 0 {
+        return Ok(None);
+    }
+    let answer: ApiVersionsResponse = decode(&shape::API_VERSIONS, version, frame)?;
+    if answer.error_code != 0 {
+        return Err(Garbled::new(format!("ApiVersions: error {}", answer.error_code)));
+    }
+    let offer = |key: &kafka_protocol::messages::api_versions_response::ApiVersion| Offer {
+        api_key: key.api_key,
+        min: key.min_version,
+        max: key.max_version,
+    };
+    Ok(Some(answer.api_keys.iter().map(offer).collect()))
+}
+
+/// A broker as Metadata names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub id: i32,
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    pub throttle_ms: u64,
+    pub cluster_id: Option<String>,
+    /// At most [`BROKERS_MAX`], and always the leader if it is named.
+    pub brokers: Vec<Node>,
+    pub topic_error: i16,
+    pub topic_id: Option<[u8; 16]>,
+    pub partition_count: usize,
+    pub partition: Option<PartitionState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionState {
+    pub error_code: i16,
+    /// -1: none.
+    pub leader_id: i32,
+    /// -1 where the broker does not tell.
+    pub leader_epoch: i32,
+    pub replica_count: usize,
+    pub in_sync_count: usize,
+}
+
+pub fn metadata(
+    frame: &[u8],
+    version: i16,
+    topic: &str,
+    partition: i32,
+) -> Result<Metadata, Garbled> {
+    let answer: MetadataResponse = decode(&shape::METADATA, version, frame)?;
+    let found = answer
+        .topics
+        .iter()
+        .find(|found| found.name.as_ref().is_some_and(|name| name.as_str() == topic))
+        .ok_or_else(|| Garbled::new(format!("Metadata: nothing about topic {topic}")))?;
+    let state = |found: &MetadataResponsePartition| PartitionState {
+        error_code: found.error_code,
+        leader_id: found.leader_id.0,
+        leader_epoch: found.leader_epoch,
+        replica_count: found.replica_nodes.len(),
+        in_sync_count: found.isr_nodes.len(),
+    };
+    let partition_state =
+        found.partitions.iter().find(|found| found.partition_index == partition).map(state);
+    let leader_id = partition_state.map_or(-1, |found| found.leader_id);
+    let mut brokers = Vec::new();
+    for broker in &answer.brokers {
+        let port = u16::try_from(broker.port)
+            .map_err(|_| Garbled::new(format!("Metadata: port {}", broker.port)))?;
+        if brokers.len() < BROKERS_MAX || broker.node_id.0 == leader_id {
+            brokers.push(Node { id: broker.node_id.0, host: broker.host.to_string(), port });
+        }
+    }
+    let topic_id = *found.topic_id.as_bytes();
+    Ok(Metadata {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        cluster_id: answer.cluster_id.map(|id| id.to_string()),
+        brokers,
+        topic_error: found.error_code,
+        topic_id: (topic_id != [0; 16]).then_some(topic_id),
+        partition_count: found.partitions.len(),
+        partition: partition_state,
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewProducer {
+    pub throttle_ms: u64,
+    pub error_code: i16,
+    pub id: i64,
+    pub epoch: i16,
+}
+
+pub fn init_producer_id(frame: &[u8], version: i16) -> Result<NewProducer, Garbled> {
+    let answer: InitProducerIdResponse = decode(&shape::INIT_PRODUCER_ID, version, frame)?;
+    Ok(NewProducer {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        error_code: answer.error_code,
+        id: answer.producer_id.0,
+        epoch: answer.producer_epoch,
+    })
+}
+
+/// The answer to `ListOffsets` and `OffsetForLeaderEpoch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetAnswer {
+    pub throttle_ms: u64,
+    pub error_code: i16,
+    /// -1: not known.
+    pub leader_epoch: i32,
+    /// -1: not known.
+    pub offset: i64,
+}
+
+pub fn list_offsets(frame: &[u8], version: i16, partition: i32) -> Result<OffsetAnswer, Garbled> {
+    let answer: ListOffsetsResponse = decode(&shape::LIST_OFFSETS, version, frame)?;
+    let mut found = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let found = found
+        .find(|found| found.partition_index == partition)
+        .ok_or_else(|| Garbled::new("ListOffsets: nothing about the partition"))?;
+    Ok(OffsetAnswer {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        error_code: found.error_code,
+        leader_epoch: found.leader_epoch,
+        offset: found.offset,
+    })
+}
+
+pub fn epoch_end(frame: &[u8], version: i16, partition: i32) -> Result<OffsetAnswer, Garbled> {
+    let answer: OffsetForLeaderEpochResponse = decode(&shape::EPOCH_END, version, frame)?;
+    let mut found = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let found = found
+        .find(|found| found.partition == partition)
+        .ok_or_else(|| Garbled::new("OffsetForLeaderEpoch: nothing about the partition"))?;
+    Ok(OffsetAnswer {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        error_code: found.error_code,
+        leader_epoch: found.leader_epoch,
+        offset: found.end_offset,
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    pub throttle_ms: u64,
+    pub error_code: i16,
+    /// -1 where the broker does not tell.
+    pub log_start: i64,
+    /// Whole batches; the last one may be cut.
+    pub batches: Bytes,
+}
+
+/// The batches are a view into the frame.
+pub fn fetch(frame: &Bytes, version: i16, partition: i32) -> Result<Fetched, Garbled> {
+    let answer: FetchResponse = decode_shared(&shape::FETCH, version, frame)?;
+    let throttle_ms = throttle_ms(answer.throttle_time_ms);
+    if answer.error_code != 0 {
+        let error_code = answer.error_code;
+        return Ok(Fetched { throttle_ms, error_code, log_start: -1, batches: Bytes::new() });
+    }
+    let mut found = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    let found = found
+        .find(|found| found.partition_index == partition)
+        .ok_or_else(|| Garbled::new("Fetch: nothing about the partition"))?;
+    Ok(Fetched {
+        throttle_ms,
+        error_code: found.error_code,
+        log_start: found.log_start_offset,
+        // Null and empty both mean: nothing there yet.
+        batches: found.records.unwrap_or_default(),
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configs {
+    pub throttle_ms: u64,
+    pub error_code: i16,
+    /// Names and values; those without a value left out.
+    pub values: Vec<(String, String)>,
+}
+
+pub fn describe_configs(frame: &[u8], version: i16) -> Result<Configs, Garbled> {
+    let answer: DescribeConfigsResponse = decode(&shape::DESCRIBE_CONFIGS, version, frame)?;
+    let result = answer
+        .results
+        .first()
+        .ok_or_else(|| Garbled::new("DescribeConfigs: nothing about the topic"))?;
+    Ok(Configs {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        error_code: result.error_code,
+        values: told_values(result),
+    })
+}
+
+fn told_values(result: &DescribeConfigsResult) -> Vec<(String, String)> {
+    let told = result.configs.iter().filter_map(|config| {
+        let value = config.value.as_ref()?;
+        Some((config.name.to_string(), value.to_string()))
+    });
+    told.collect()
+}
+
+pub(super) fn throttle_ms(told: i32) -> u64 {
+    u64::try_from(told).unwrap_or(0)
+}
+
+/// Decodes a frame, correlation id included.
+pub(super) fn decode<A: Decodable + HeaderVersion>(
+    shape: &Shape,
+    version: i16,
+    frame: &[u8],
+) -> Result<A, Garbled> {
+    shape::check(shape, version, frame)?;
+    let mut left = frame;
+    let garbled = |why: String| Garbled::new(format!("{} {version}: {why}", shape.name));
+    ResponseHeader::decode(&mut left, A::header_version(version))
+        .map_err(|why| garbled(why.to_string()))?;
+    A::decode(&mut left, version).map_err(|why| garbled(why.to_string()))
+}
+
+/// The same, with views into the frame instead of copies.
+fn decode_shared<A: Decodable + HeaderVersion>(
+    shape: &Shape,
+    version: i16,
+    frame: &Bytes,
+) -> Result<A, Garbled> {
+    shape::check(shape, version, frame)?;
+    let mut left = frame.clone();
+    let garbled = |why: String| Garbled::new(format!("{} {version}: {why}", shape.name));
+    ResponseHeader::decode(&mut left, A::header_version(version))
+        .map_err(|why| garbled(why.to_string()))?;
+    A::decode(&mut left, version).map_err(|why| garbled(why.to_string()))
+}

@@ -1,0 +1,215 @@
+//! Requests as frames, Produce excepted. Each is about one partition at most.
+
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, BrokerId, DescribeConfigsRequest, FetchRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
+    RequestHeader, TopicName,
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+
+use crate::limits::FETCH_BYTES;
+
+/// The newest `ApiVersions` that is spoken; a broker that does not know it answers
+/// `UNSUPPORTED_VERSION` in the form of version 0.
+pub const API_VERSIONS: i16 = 3;
+
+/// `ListOffsets`: the first offset that is there.
+pub const EARLIEST: i64 = -2;
+/// `ListOffsets`: the end of what consumers may see.
+pub const LATEST: i64 = -1;
+
+/// One request, and all that is needed to read its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask<'a> {
+    ApiVersions,
+    Metadata {
+        topic: &'a str,
+    },
+    InitProducerId,
+    ListOffsets {
+        topic: &'a str,
+        partition: i32,
+        leader_epoch: i32,
+        timestamp: i64,
+    },
+    EpochEnd {
+        topic: &'a str,
+        partition: i32,
+        leader_epoch: i32,
+    },
+    /// Isolation 0, from this offset on; waits so long for data at most.
+    Fetch {
+        topic: &'a str,
+        partition: i32,
+        leader_epoch: i32,
+        offset: i64,
+        wait_ms: u32,
+    },
+    DescribeConfigs {
+        topic: &'a str,
+        names: &'static [&'static str],
+    },
+}
+
+impl Ask<'_> {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::ApiVersions => "ApiVersions",
+            Ask::Metadata { .. } => "Metadata",
+            Ask::InitProducerId => "InitProducerId",
+            Ask::ListOffsets { .. } => "ListOffsets",
+            Ask::EpochEnd { .. } => "OffsetForLeaderEpoch",
+            Ask::Fetch { .. } => "Fetch",
+            Ask::DescribeConfigs { .. } => "DescribeConfigs",
+        }
+    }
+
+    /// Writes the frame over `out`. Fails on a name that is too long for the protocol only.
+    pub fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        version: i16,
+        correlation_id: i32,
+        client_id: &str,
+    ) -> Result<(), String> {
+        out.clear();
+        let head = |key: ApiKey| {
+            RequestHeader::default()
+                .with_request_api_key(key as i16)
+                .with_request_api_version(version)
+                .with_correlation_id(correlation_id)
+                .with_client_id(Some(text(client_id)))
+        };
+        match *self {
+            Ask::ApiVersions => frame(out, &head(ApiKey::ApiVersions), &api_versions()),
+            Ask::Metadata { topic } => frame(out, &head(ApiKey::Metadata), &metadata(topic)),
+            Ask::InitProducerId => {
+                frame(out, &head(ApiKey::InitProducerId), &init_producer_id(version))
+            }
+            Ask::ListOffsets { topic, partition, leader_epoch, timestamp } => {
+                let partition = ListOffsetsPartition::default()
+                    .with_partition_index(partition)
+                    .with_current_leader_epoch(leader_epoch)
+                    .with_timestamp(timestamp);
+                let topic = ListOffsetsTopic::default()
+                    .with_name(topic_name(topic))
+                    .with_partitions(vec![partition]);
+                let body = ListOffsetsRequest::default()
+                    .with_replica_id(BrokerId(-1))
+                    .with_topics(vec![topic]);
+                frame(out, &head(ApiKey::ListOffsets), &body)
+            }
+            Ask::EpochEnd { topic, partition, leader_epoch } => {
+                let partition = OffsetForLeaderPartition::default()
+                    .with_partition(partition)
+                    .with_current_leader_epoch(leader_epoch)
+                    .with_leader_epoch(leader_epoch);
+                let topic = OffsetForLeaderTopic::default()
+                    .with_topic(topic_name(topic))
+                    .with_partitions(vec![partition]);
+                let body = OffsetForLeaderEpochRequest::default()
+                    // Before version 3 there is no such field, and the crate refuses any other
+                    // value than its default there.
+                    .with_replica_id(BrokerId(if version >= 3 { -1 } else { -2 }))
+                    .with_topics(vec![topic]);
+                frame(out, &head(ApiKey::OffsetForLeaderEpoch), &body)
+            }
+            Ask::Fetch { topic, partition, leader_epoch, offset, wait_ms } => {
+                let body = fetch(topic, partition, leader_epoch, offset, wait_ms);
+                frame(out, &head(ApiKey::Fetch), &body)
+            }
+            Ask::DescribeConfigs { topic, names } => {
+                let resource = DescribeConfigsResource::default()
+                    .with_resource_type(TOPIC_RESOURCE)
+                    .with_resource_name(text(topic))
+                    .with_configuration_keys(Some(names.iter().map(|name| text(name)).collect()));
+                let body = DescribeConfigsRequest::default().with_resources(vec![resource]);
+                frame(out, &head(ApiKey::DescribeConfigs), &body)
+            }
+        }
+    }
+}
+
+const TOPIC_RESOURCE: i8 = 2;
+
+fn api_versions() -> ApiVersionsRequest {
+    ApiVersionsRequest::default()
+        .with_client_software_name(text(env!("CARGO_PKG_NAME")))
+        .with_client_software_version(text(env!("CARGO_PKG_VERSION")))
+}
+
+fn metadata(topic: &str) -> MetadataRequest {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+    MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false)
+}
+
+/// Without a transactional id the time-out means nothing; the Java client sends this one.
+fn init_producer_id(version: i16) -> InitProducerIdRequest {
+    let body = InitProducerIdRequest::default()
+        .with_transactional_id(None)
+        .with_transaction_timeout_ms(i32::MAX);
+    if version < 3 {
+        return body;
+    }
+    body.with_producer_id((-1).into()).with_producer_epoch(-1)
+}
+
+fn fetch(
+    topic: &str,
+    partition: i32,
+    leader_epoch: i32,
+    offset: i64,
+    wait_ms: u32,
+) -> FetchRequest {
+    // Below 2^31, as limits.rs asserts.
+    let fetch_bytes = i32::try_from(FETCH_BYTES).unwrap_or(i32::MAX);
+    let partition = FetchPartition::default()
+        .with_partition(partition)
+        .with_current_leader_epoch(leader_epoch)
+        .with_fetch_offset(offset)
+        .with_log_start_offset(-1)
+        .with_partition_max_bytes(fetch_bytes);
+    let topic =
+        FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![partition]);
+    FetchRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_max_wait_ms(wait_ms.cast_signed())
+        .with_min_bytes(1)
+        .with_max_bytes(fetch_bytes)
+        .with_isolation_level(0)
+        // No fetch session: each request stands alone.
+        .with_session_id(0)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic])
+}
+
+fn frame<B: Encodable + HeaderVersion>(
+    out: &mut Vec<u8>,
+    header: &RequestHeader,
+    body: &B,
+) -> Result<(), String> {
+    let version = header.request_api_version;
+    out.extend_from_slice(&[0; 4]);
+    header.encode(out, B::header_version(version)).map_err(|why| why.to_string())?;
+    body.encode(out, version).map_err(|why| why.to_string())?;
+    let length = i32::try_from(out.len() - 4).map_err(|why| why.to_string())?;
+    if let Some(place) = out.first_chunk_mut() {
+        *place = length.to_be_bytes();
+    }
+    Ok(())
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+fn topic_name(topic: &str) -> TopicName {
+    TopicName(text(topic))
+}

@@ -200,7 +200,7 @@ pub const TABLE: &[Setting] = &[
         Group::Log,
         Takes::OneOf(&["error", "warn", "info", "debug", "trace", "off"]),
         "info",
-        "How much is told (WARNING is warn)",
+        "How much is told",
     ),
     plain("LOG_FORMAT", Group::Log, Takes::OneOf(&["text", "json"]), "text", "Of the log"),
     plain(

@@ -1,1 +1,220 @@
-//! help
+//! The help: an overview, one page for each command, and the settings out of their table.
+
+use crate::settings::{FILE_SUFFIX, Group, Setting, TABLE, Takes};
+
+pub const OVERVIEW: &str = "\
+csv-to-kafka copies one CSV, an object in S3 or a file, into one Kafka partition:
+every row once, in file order, whatever crashes on the way.
+
+  csv-to-kafka [run]              copy, or go on where an earlier run has stopped
+  csv-to-kafka rehearse SOURCE    the same without Kafka, into a directory
+  csv-to-kafka help TOPIC         on run, rehearse or settings
+  csv-to-kafka --version
+
+Every setting is an environment variable and a flag (KAFKA_TOPIC is --kafka-topic).
+A flag wins over the environment.
+
+Try it, with nothing installed:
+  csv-to-kafka rehearse examples/orders.csv
+
+Copy a file to the Kafka on this machine:
+  csv-to-kafka --source examples/orders.csv --checkpoint file:orders.checkpoint \\
+    --kafka-bootstrap-servers localhost:9092 --kafka-topic orders
+
+It ends with
+  0   complete, or complete already
+  1   a person must act: the last line says what is wrong and what to do
+  75  interrupted, or gave up for now: start it again, it goes on from there
+";
+
+/// For somebody who gave neither a command nor a setting.
+pub const SHORT: &str = "\
+csv-to-kafka copies one CSV, an object in S3 or a file, into one Kafka partition:
+every row once, in file order, whatever crashes on the way.
+
+  csv-to-kafka rehearse SOURCE    try it without Kafka
+  csv-to-kafka help               how to copy
+
+Nothing was asked for: there is no command, and no setting names a source or a topic.
+";
+
+pub const RUN: &str = "\
+csv-to-kafka run copies the source into the partition. Started again, it goes on
+where it was; started a second time at once, one of the two stops. `run` may be left out.
+
+Needed
+  S3_BUCKET and S3_KEY    the CSV; or SOURCE=s3://bucket/key, or SOURCE=path
+  DYNAMODB_TABLE          where progress is kept; or CHECKPOINT=file:path
+  KAFKA_BOOTSTRAP_SERVERS host:port of some brokers, with commas between
+  KAFKA_TOPIC             it exists already; it is never created here
+  AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY    where S3 or DynamoDB is used
+
+Often set
+  JOB_ID                  one for each source [csv-job-1]
+  KAFKA_PARTITION         [0]
+  KAFKA_COMPRESSION       gzip, none, snappy, lz4, zstd [gzip]
+  CSV_DELIMITER           one byte, or tab [,]
+  ON_BAD_ROW              stop, or dlq with KAFKA_DLQ_TOPIC [stop]
+  LOG_FORMAT              text, json [text]
+All others: csv-to-kafka help settings
+
+Example
+  export S3_BUCKET=my-bucket S3_KEY=exports/orders.csv DYNAMODB_TABLE=checkpoints
+  export KAFKA_BOOTSTRAP_SERVERS=b-1:9092,b-2:9092 KAFKA_TOPIC=orders JOB_ID=orders-7
+  csv-to-kafka run
+
+SIGTERM and SIGINT stop it in good order, with exit code 75. A second one ends it at once,
+which loses nothing either.
+";
+
+pub const REHEARSE: &str = "\
+csv-to-kafka rehearse SOURCE does all that run does, but the partition is a directory:
+a log in Kafka's own format, and the checkpoint beside it. No server is needed.
+
+  SOURCE            a path, or s3://bucket/key
+  --rows N          only the first N rows; without it, a second call does the rest
+  --print           write the records to standard output as they would be sent
+  --directory DIR   where to [./rehearsal-<name of the source>]
+
+The settings of rows and records hold here too (CSV_DELIMITER, KAFKA_KEY_COLUMN, …).
+Started again, it goes on where it was; remove the directory to begin anew.
+
+Examples
+  csv-to-kafka rehearse examples/orders.csv
+  csv-to-kafka rehearse examples/orders.csv --rows 3 --print --directory /tmp/three
+  csv-to-kafka rehearse s3://my-bucket/exports/orders.csv --rows 100000
+";
+
+const GROUPS: [(Group, &str); 6] = [
+    (Group::Job, "Source and checkpoint"),
+    (Group::Kafka, "Kafka"),
+    (Group::Rows, "Rows"),
+    (Group::Pace, "Pace"),
+    (Group::Log, "Log"),
+    (Group::Aws, "AWS, where S3 or DynamoDB is used"),
+];
+
+/// All settings, group by group: name, meaning, values, default.
+pub fn settings() -> String {
+    let mut help = String::from(
+        "Every setting is an environment variable and a flag: KAFKA_TOPIC is --kafka-topic.\n\
+         A flag wins; an empty variable counts as not set. (*) is a secret and no flag: the\n\
+         variable, or its name with _FILE for a file that holds it.\n",
+    );
+    for (group, title) in GROUPS {
+        help.push_str(&format!("\n{title}\n"));
+        for setting in TABLE.iter().filter(|s| s.group == group && works(s)) {
+            let mark = if setting.secret { " (*)" } else { "" };
+            let name = format!("{}{mark}", setting.name);
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!(" [{default}]"),
+            };
+            let what =
+                format!("{}: {}{default}", setting.meaning.trim_end_matches(':'), setting.values());
+            help.push_str(&format!("  {name:<25} {what}\n"));
+        }
+    }
+    let refused: Vec<&str> =
+        TABLE.iter().filter(|s| !works(s)).map(|setting| setting.name).collect();
+    help.push_str("\nKnown, and refused where they ask for what this version can not do\n");
+    for line in wrapped(&refused, 86) {
+        help.push_str(&format!("  {line}\n"));
+    }
+    help
+}
+
+/// Rows of the settings' tables in the documentation: setting, values, default, meaning.
+pub fn markdown_row(setting: &Setting) -> String {
+    let name = if setting.secret {
+        format!("`{0}` or `{0}{FILE_SUFFIX}`", setting.name)
+    } else {
+        format!("`{}`", setting.name)
+    };
+    let default = match setting.default {
+        "" => "none".to_owned(),
+        default => format!("`{default}`"),
+    };
+    format!(
+        "| {name} | {default} | {} | {} |",
+        setting.values(),
+        setting.meaning.trim_end_matches(':')
+    )
+}
+
+/// Whether this version does anything for it.
+pub fn works(setting: &Setting) -> bool {
+    setting.group != Group::Later && !matches!(setting.takes, Takes::Later(_))
+}
+
+fn wrapped(words: &[&str], width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + word.len() <= width => {
+                line.push_str(", ");
+                line.push_str(word);
+            }
+            _ => lines.push((*word).to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_page_fits_a_screen() {
+        let settings = settings();
+        for (name, page, lines_max) in [
+            ("overview", OVERVIEW, 40),
+            ("short", SHORT, 12),
+            ("run", RUN, 40),
+            ("rehearse", REHEARSE, 40),
+            ("settings", &settings, 70),
+        ] {
+            assert!(page.lines().count() <= lines_max, "{name} is too long");
+            for line in page.lines() {
+                assert!(line.chars().count() <= 100, "{name}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_page_shows_an_example() {
+        for page in [OVERVIEW, RUN, REHEARSE] {
+            assert!(page.contains("\n  csv-to-kafka re") || page.contains("\n  csv-to-kafka run"));
+        }
+    }
+
+    #[test]
+    fn the_settings_page_has_each_setting() {
+        let page = settings();
+        for setting in TABLE {
+            assert!(page.contains(setting.name), "{}", setting.name);
+        }
+    }
+
+    /// Defaults and names that the prose pages repeat are those of the table.
+    #[test]
+    fn the_prose_repeats_the_table() {
+        for (line, name) in [
+            ("JOB_ID                  one for each source [{}]", "JOB_ID"),
+            ("KAFKA_PARTITION         [{}]", "KAFKA_PARTITION"),
+            ("CSV_DELIMITER           one byte, or tab [{}]", "CSV_DELIMITER"),
+            ("snappy, lz4, zstd [{}]", "KAFKA_COMPRESSION"),
+            ("dlq with KAFKA_DLQ_TOPIC [{}]", "ON_BAD_ROW"),
+            ("text, json [{}]", "LOG_FORMAT"),
+        ] {
+            let setting = Setting::find(name).expect(name);
+            assert!(RUN.contains(&line.replace("{}", setting.default)), "{name}");
+        }
+        let words =
+            RUN.split(|letter: char| !(letter.is_ascii_uppercase() || "_3".contains(letter)));
+        for word in words.filter(|word| word.contains('_')) {
+            assert!(Setting::find(word).is_some(), "{word} is no setting");
+        }
+    }
+}

@@ -1,1 +1,67 @@
-//! progress
+//! One line for a terminal that is written over again and again: bar, rows, rate, time left.
+
+use super::figures::{count, counted, duration, per_second, percent, ratio};
+use super::log::left_ms;
+use crate::event::Progress;
+
+const BAR_CELLS: u64 = 24;
+
+/// The line, without the bytes that bring the cursor back.
+pub fn bar(progress: &Progress) -> String {
+    let done = percent(progress.byte_offset, progress.source_bytes).min(100);
+    let full = done * BAR_CELLS / 100;
+    let cells: String = (0..BAR_CELLS).map(|cell| if cell < full { '█' } else { '░' }).collect();
+    let mut line = format!(
+        "{cells} {done:>3} %  {}  {} rows/s",
+        counted(progress.row, "row"),
+        count(per_second(progress.rows_here, progress.elapsed_ms))
+    );
+    if let Some(left_ms) = left_ms(progress) {
+        line.push_str(&format!("  {} left", duration(left_ms)));
+    }
+    if let Some(ratio) = ratio(progress.bytes_raw, progress.bytes_sent) {
+        line.push_str(&format!("  {ratio}x smaller"));
+    }
+    if progress.dead_letters > 0 {
+        line.push_str(&format!("  {} set aside", count(progress.dead_letters)));
+    }
+    if progress.retries > 0 {
+        let retries = if progress.retries == 1 { "retry" } else { "retries" };
+        line.push_str(&format!("  {} {retries}", count(progress.retries)));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars() {
+        let middle = Progress {
+            row: 1_234_567,
+            rows_here: 1_000_000,
+            dead_letters: 2,
+            byte_offset: 500,
+            source_bytes: 1_000,
+            elapsed_ms: 2_500,
+            bytes_raw: 790,
+            bytes_sent: 100,
+            retries: 1,
+        };
+        let end = Progress { byte_offset: 1_000, retries: 0, dead_letters: 0, ..middle };
+        for (progress, expected) in [
+            (Progress::default(), "░░░░░░░░░░░░░░░░░░░░░░░░   0 %  0 rows  0 rows/s"),
+            (
+                middle,
+                "████████████░░░░░░░░░░░░  50 %  1,234,567 rows  400,000 rows/s  3.0 s left  7.9x smaller  2 set aside  1 retry",
+            ),
+            (
+                end,
+                "████████████████████████ 100 %  1,234,567 rows  400,000 rows/s  0 ms left  7.9x smaller",
+            ),
+        ] {
+            assert_eq!(bar(&progress), expected);
+        }
+    }
+}

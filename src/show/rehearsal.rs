@@ -1,1 +1,183 @@
-//! rehearsal
+//! What a rehearsal has done, where it lies, and what to do next.
+
+use super::figures::{bytes, counted, duration, per_second, ratio};
+use crate::event::Summary;
+
+/// What a rehearsal came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsed<'a> {
+    /// As it was given, for the commands.
+    pub source: &'a str,
+    pub directory: &'a str,
+    /// The directory of the partition's log.
+    pub log: &'a str,
+    /// Rows of the job so far.
+    pub rows: u64,
+    pub is_complete: bool,
+    pub summary: Summary,
+}
+
+/// The result, for a person.
+pub fn text(rehearsed: &Rehearsed<'_>) -> String {
+    let Rehearsed { source, directory, log, rows, is_complete, summary } = rehearsed;
+    let progress = &summary.progress;
+    let source_word = shell_word(source);
+    let how_far = match (is_complete, progress.rows_here) {
+        (true, 0) => "complete already: nothing was left to do",
+        (true, _) => "complete",
+        (false, _) => "not complete yet",
+    };
+    let mut text = format!("\nRehearsal of {source}: {how_far}\n\n");
+    let mut line = |name: &str, what: String| {
+        text.push_str(&format!("  {name:<10}{what}\n"));
+    };
+    let here = if progress.rows_here == *rows {
+        String::new()
+    } else {
+        format!(", {} of them in this call", counted(progress.rows_here, "row"))
+    };
+    line("rows", format!("{}{here}", counted(*rows, "row")));
+    if progress.dead_letters > 0 {
+        line("bad rows", format!("{} set aside", counted(progress.dead_letters, "row")));
+    }
+    if progress.rows_here > 0 {
+        line(
+            "rate",
+            format!(
+                "{} a second, {} in all",
+                counted(per_second(progress.rows_here, progress.elapsed_ms), "row"),
+                duration(progress.elapsed_ms)
+            ),
+        );
+        let smaller = ratio(progress.bytes_raw, progress.bytes_sent)
+            .map_or(String::new(), |ratio| format!(", {ratio} times smaller than their records"));
+        line(
+            "batches",
+            format!("{}{smaller}", counted(summary.batches, "batch")),
+        );
+        line(
+            "bytes",
+            format!(
+                "{} a row as JSON, {} in the log",
+                counted(progress.bytes_raw / progress.rows_here, "byte"),
+                bytes(progress.bytes_sent)
+            ),
+        );
+    }
+    line("log", (*log).to_owned());
+    let mut hint = |name: &str, command: String| {
+        text.push_str(&format!("\n{name}\n  {command}\n"));
+    };
+    hint(
+        "See a record",
+        format!(
+            "csv-to-kafka rehearse {source_word} --rows 1 --print --directory \"$(mktemp -d)\""
+        ),
+    );
+    hint(
+        "Look into the log with Kafka's own tool",
+        format!(
+            "kafka-dump-log.sh --print-data-log --files {}",
+            shell_word(&format!("{log}/00000000000000000000.log"))
+        ),
+    );
+    if *is_complete {
+        hint("Begin anew", format!("rm -r {}", shell_word(directory)));
+    } else {
+        hint("Go on from here", go_on(source, directory));
+    }
+    text
+}
+
+fn go_on(source: &str, directory: &str) -> String {
+    format!("csv-to-kafka rehearse {} --directory {}", shell_word(source), shell_word(directory))
+}
+
+/// Fit to be pasted into a shell.
+fn shell_word(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:=+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Progress;
+
+    const HALF: Rehearsed<'static> = Rehearsed {
+        source: "my data/orders.csv",
+        directory: "rehearsal-orders.csv",
+        log: "rehearsal-orders.csv/rehearsal-0",
+        rows: 2_500,
+        is_complete: false,
+        summary: Summary {
+            progress: Progress {
+                row: 2_500,
+                rows_here: 1_500,
+                dead_letters: 1,
+                byte_offset: 0,
+                source_bytes: 0,
+                elapsed_ms: 500,
+                bytes_raw: 300_000,
+                bytes_sent: 30_000,
+                retries: 0,
+            },
+            batches: 2,
+            checkpoints: 2,
+            waited_source_ms: 0,
+            waited_broker_ms: 0,
+            waited_ledger_ms: 0,
+            throttled_ms: 0,
+        },
+    };
+
+    #[test]
+    fn a_rehearsal_that_goes_on() {
+        let expected = r#"
+Rehearsal of my data/orders.csv: not complete yet
+
+  rows      2,500 rows, 1,500 rows of them in this call
+  bad rows  1 row set aside
+  rate      3,000 rows a second, 500 ms in all
+  batches   2 batches, 10.0 times smaller than their records
+  bytes     200 bytes a row as JSON, 30 kB in the log
+  log       rehearsal-orders.csv/rehearsal-0
+
+See a record
+  csv-to-kafka rehearse 'my data/orders.csv' --rows 1 --print --directory "$(mktemp -d)"
+
+Look into the log with Kafka's own tool
+  kafka-dump-log.sh --print-data-log --files rehearsal-orders.csv/rehearsal-0/00000000000000000000.log
+
+Go on from here
+  csv-to-kafka rehearse 'my data/orders.csv' --directory rehearsal-orders.csv
+"#;
+        assert_eq!(text(&HALF), expected);
+    }
+
+    #[test]
+    fn a_rehearsal_that_was_complete() {
+        let done = Rehearsed { is_complete: true, summary: Summary::default(), ..HALF };
+        let text = text(&done);
+        assert!(text.contains("complete already: nothing was left to do"), "{text}");
+        assert!(text.ends_with("Begin anew\n  rm -r rehearsal-orders.csv\n"), "{text}");
+        assert!(!text.contains("rate"), "{text}");
+    }
+
+    #[test]
+    fn words_for_a_shell() {
+        for (word, expected) in [
+            ("a/b-c.csv", "a/b-c.csv"),
+            ("s3://b/k", "s3://b/k"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
+    }
+}

@@ -12,6 +12,7 @@
 use std::fmt;
 
 use crate::limits::ROW_BYTES_CEILING;
+use crate::wire::compress::Compression;
 
 /// One setting, as a person finds it in the environment, as a flag, in the help.
 #[derive(Debug)]
@@ -347,15 +348,6 @@ pub struct Settings {
     pub log: Log,
     /// Only where S3 or DynamoDB is used.
     pub aws: Option<Aws>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

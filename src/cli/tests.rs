@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::*;
-use crate::settings::{Aws, CheckpointAt, Compression, Header, OnBadRow, Secret, Server};
+use crate::settings::{Aws, CheckpointAt, Header, OnBadRow, Secret, Server};
+use crate::wire::compress::Compression;
 
 /// What a run needs, with files on both ends.
 const LOCAL: &str =

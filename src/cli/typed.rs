@@ -4,9 +4,11 @@ use super::given::{Value, Values};
 use super::shown;
 use crate::limits::COLUMNS_MAX;
 use crate::settings::{
-    Aws, CheckpointAt, Compression, Csv, Header, Level, Log, LogFormat, OnBadRow, Secret, Server,
-    Settings, SourceAt,
+    Aws, CheckpointAt, Csv, Header, Level, Log, LogFormat, OnBadRow, Secret, Server, Settings,
+    SourceAt,
 };
+use crate::wire::compress::Compression;
+use crate::wire::csv::header::RESERVED_NAMES;
 
 /// From where and to where; a run and a rehearsal differ in these.
 pub(super) struct Places {
@@ -17,8 +19,6 @@ pub(super) struct Places {
     pub job_id: String,
 }
 
-/// The columns that every record has besides the source's own.
-const RESERVED_COLUMNS: [&str; 2] = ["_source_line", "_source_file"];
 /// Kafka's default port.
 const KAFKA_PORT: u16 = 9092;
 /// Kafka's bound on the name of a topic.
@@ -45,7 +45,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         bootstrap_servers: places.bootstrap_servers?,
         topic: places.topic?,
         partition: i32::try_from(values.whole("KAFKA_PARTITION")?).ok()?,
-        compression: compression(values),
+        compression: Compression::parse(&values.text_or_default("KAFKA_COMPRESSION"))?,
         key_column,
         csv: csv?,
         on_bad_row: on_bad_row?,
@@ -348,7 +348,7 @@ fn columns(values: &mut Values) -> Option<Vec<String>> {
     for (index, name) in names.iter().enumerate() {
         let what = if name.is_empty() {
             "is empty"
-        } else if RESERVED_COLUMNS.contains(&name.as_str()) {
+        } else if RESERVED_NAMES.contains(&name.as_str()) {
             "is the name of a column that every record has anyway"
         } else if !seen.insert(name) {
             "is there twice"
@@ -413,21 +413,17 @@ fn on_bad_row(values: &mut Values, main: Option<&str>) -> Option<OnBadRow> {
     Some(OnBadRow::SetAside { topic: topic? })
 }
 
-fn compression(values: &Values) -> Compression {
-    match &*values.text_or_default("KAFKA_COMPRESSION") {
-        "none" => Compression::None,
-        "snappy" => Compression::Snappy,
-        "lz4" => Compression::Lz4,
-        "zstd" => Compression::Zstd,
-        _ => Compression::Gzip,
-    }
-}
-
 fn aws(values: &mut Values) -> Option<Aws> {
     let region = values.text("AWS_REGION").map(str::to_owned);
     if region.is_none() {
         values
             .problem("AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region");
+    }
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if let Some(value) = values.get("AWS_REGION").filter(|value| !value.text.bytes().all(is_letter))
+    {
+        let (origin, text) = (value.origin.clone(), shown(&value.text));
+        values.problem(format!("{origin}={text} is not the name of a region, like eu-west-1"));
     }
     let id = values.text("AWS_ACCESS_KEY_ID").map(|text| Secret::new(text.to_owned()));
     let key = values.text("AWS_SECRET_ACCESS_KEY").map(|text| Secret::new(text.to_owned()));

@@ -29,18 +29,21 @@ use crate::stop::EXIT_AGAIN;
 /// Between two looks for a signal.
 const SIGNAL_SLICE: Duration = Duration::from_millis(20);
 
+/// What becomes of an event.
+pub type Tell<'a> = Box<dyn FnMut(&Event<'_>, Now) + 'a>;
+
 pub struct Machine<'a> {
     started: Instant,
     signals: Signals,
     /// Where the kernel's randomness goes on from, should it ever fail after the start.
     seed: u64,
-    tell: Box<dyn FnMut(&Event<'_>, Now) + 'a>,
+    tell: Tell<'a>,
 }
 
 impl<'a> Machine<'a> {
     /// Catches SIGTERM and SIGINT from here on. A process that is number 1 of a container gets
     /// only the signals that it catches.
-    pub fn new(tell: Box<dyn FnMut(&Event<'_>, Now) + 'a>) -> Result<Machine<'a>, String> {
+    pub fn new(tell: Tell<'a>) -> Result<Machine<'a>, String> {
         let seed = getrandom::u64().map_err(|e| format!("the system gives no randomness: {e}"))?;
         let signals =
             Signals::catch().map_err(|e| format!("SIGTERM and SIGINT can not be caught: {e}"))?;

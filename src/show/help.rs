@@ -96,32 +96,33 @@ const GROUPS: [(Group, &str); 6] = [
 
 /// All settings, group by group: name, meaning, values, default.
 pub fn settings() -> String {
-    let mut help = String::from(
-        "Every setting is an environment variable and a flag: KAFKA_TOPIC is --kafka-topic.\n\
-         A flag wins; an empty variable counts as not set. (*) is a secret and no flag: the\n\
-         variable, or its name with _FILE for a file that holds it.\n",
-    );
+    let mut lines = vec![SETTINGS_HEAD.to_owned()];
     for (group, title) in GROUPS {
-        help.push_str(&format!("\n{title}\n"));
-        for setting in TABLE.iter().filter(|s| s.group == group && works(s)) {
-            let mark = if setting.secret { " (*)" } else { "" };
-            let name = format!("{}{mark}", setting.name);
-            let default = match setting.default {
-                "" => String::new(),
-                default => format!(" [{default}]"),
-            };
-            let what =
-                format!("{}: {}{default}", setting.meaning.trim_end_matches(':'), setting.values());
-            help.push_str(&format!("  {name:<25} {what}\n"));
-        }
+        lines.push(format!("\n{title}"));
+        let settings = TABLE.iter().filter(|s| s.group == group && works(s));
+        lines.extend(settings.map(page_row));
     }
     let refused: Vec<&str> =
         TABLE.iter().filter(|s| !works(s)).map(|setting| setting.name).collect();
-    help.push_str("\nKnown, and refused where they ask for what this version can not do\n");
-    for line in wrapped(&refused, 86) {
-        help.push_str(&format!("  {line}\n"));
-    }
-    help
+    lines.push("\nKnown, and refused where they ask for what this version can not do".to_owned());
+    lines.extend(wrapped(&refused, 86).into_iter().map(|line| format!("  {line}")));
+    lines.join("\n") + "\n"
+}
+
+const SETTINGS_HEAD: &str = "\
+Every setting is an environment variable and a flag: KAFKA_TOPIC is --kafka-topic.
+A flag wins; an empty variable counts as not set. (*) is a secret and no flag: the
+variable, or its name with _FILE for a file that holds it.";
+
+fn page_row(setting: &Setting) -> String {
+    let mark = if setting.secret { " (*)" } else { "" };
+    let name = format!("{}{mark}", setting.name);
+    let default = match setting.default {
+        "" => String::new(),
+        default => format!(" [{default}]"),
+    };
+    let meaning = setting.meaning.trim_end_matches(':');
+    format!("  {name:<25} {meaning}: {}{default}", setting.values())
 }
 
 /// Rows of the settings' tables in the documentation: setting, values, default, meaning.

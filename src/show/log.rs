@@ -224,18 +224,16 @@ impl Line {
     }
 
     pub fn json(&self, wall_ms: u64) -> String {
-        let mut line = format!(
-            r#"{{"time":"{}","level":"{}","event":"{}","text":{}"#,
+        let facts: String = self.facts.iter().fold(String::new(), |facts, (name, fact)| {
+            facts + ",\"" + name + "\":" + &fact.as_json()
+        });
+        format!(
+            r#"{{"time":"{}","level":"{}","event":"{}","text":{}{facts}}}"#,
             utc(wall_ms),
             level_name(self.level),
             self.event,
             quoted(&self.text)
-        );
-        for (name, fact) in &self.facts {
-            line.push_str(&format!(r#","{name}":{}"#, fact.as_json()));
-        }
-        line.push('}');
-        line
+        )
     }
 
     fn new(level: Level, event: &'static str, text: impl Into<String>) -> Line {
@@ -284,19 +282,17 @@ impl Line {
 
 /// How far, how fast, how long still.
 fn progressed(progress: &Progress) -> String {
-    let mut text = format!(
-        "row {}, {} % of the source, {} rows/s",
-        count(progress.row),
-        percent(progress.byte_offset, progress.source_bytes),
-        count(per_second(progress.rows_here, progress.elapsed_ms))
+    let mut parts = vec![
+        format!("row {}", count(progress.row)),
+        format!("{} % of the source", percent(progress.byte_offset, progress.source_bytes)),
+        format!("{} rows/s", count(per_second(progress.rows_here, progress.elapsed_ms))),
+    ];
+    parts.extend(left_ms(progress).map(|left_ms| format!("{} left", duration(left_ms))));
+    parts.extend(
+        ratio(progress.bytes_raw, progress.bytes_sent)
+            .map(|ratio| format!("compressed {ratio} times")),
     );
-    if let Some(left_ms) = left_ms(progress) {
-        text.push_str(&format!(", {} left", duration(left_ms)));
-    }
-    if let Some(ratio) = ratio(progress.bytes_raw, progress.bytes_sent) {
-        text.push_str(&format!(", compressed {ratio} times"));
-    }
-    text
+    parts.join(", ")
 }
 
 /// The rest of the source at the pace of this run, its rows being as long as those before.

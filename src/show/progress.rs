@@ -11,25 +11,23 @@ pub fn bar(progress: &Progress) -> String {
     let done = percent(progress.byte_offset, progress.source_bytes).min(100);
     let full = done * BAR_CELLS / 100;
     let cells: String = (0..BAR_CELLS).map(|cell| if cell < full { '█' } else { '░' }).collect();
-    let mut line = format!(
-        "{cells} {done:>3} %  {}  {} rows/s",
+    let mut parts = vec![
+        format!("{cells} {done:>3} %"),
         counted(progress.row, "row"),
-        count(per_second(progress.rows_here, progress.elapsed_ms))
+        format!("{} rows/s", count(per_second(progress.rows_here, progress.elapsed_ms))),
+    ];
+    parts.extend(left_ms(progress).map(|left_ms| format!("{} left", duration(left_ms))));
+    parts.extend(
+        ratio(progress.bytes_raw, progress.bytes_sent).map(|ratio| format!("{ratio}x smaller")),
     );
-    if let Some(left_ms) = left_ms(progress) {
-        line.push_str(&format!("  {} left", duration(left_ms)));
-    }
-    if let Some(ratio) = ratio(progress.bytes_raw, progress.bytes_sent) {
-        line.push_str(&format!("  {ratio}x smaller"));
-    }
     if progress.dead_letters > 0 {
-        line.push_str(&format!("  {} set aside", count(progress.dead_letters)));
+        parts.push(format!("{} set aside", count(progress.dead_letters)));
     }
     if progress.retries > 0 {
         let retries = if progress.retries == 1 { "retry" } else { "retries" };
-        line.push_str(&format!("  {} {retries}", count(progress.retries)));
+        parts.push(format!("{} {retries}", count(progress.retries)));
     }
-    line
+    parts.join("  ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a rehearsal has done, where it lies, and what to do next.
 
-use super::figures::{bytes, counted, duration, per_second, ratio};
+use super::figures::{bytes, count, counted, duration, per_second, ratio};
 use crate::event::Summary;
 
 /// What a rehearsal came to.
@@ -19,78 +19,77 @@ pub struct Rehearsed<'a> {
 
 /// The result, for a person.
 pub fn text(rehearsed: &Rehearsed<'_>) -> String {
-    let Rehearsed { source, directory, log, rows, is_complete, summary } = rehearsed;
+    let Rehearsed { source, directory, log, is_complete, summary, .. } = rehearsed;
     let progress = &summary.progress;
-    let source_word = shell_word(source);
     let how_far = match (is_complete, progress.rows_here) {
         (true, 0) => "complete already: nothing was left to do",
         (true, _) => "complete",
         (false, _) => "not complete yet",
     };
-    let mut text = format!("\nRehearsal of {source}: {how_far}\n\n");
-    let mut line = |name: &str, what: String| {
-        text.push_str(&format!("  {name:<10}{what}\n"));
-    };
-    let here = if progress.rows_here == *rows {
-        String::new()
+    let mut lines = vec![String::new(), format!("Rehearsal of {source}: {how_far}"), String::new()];
+    lines.extend(figures(rehearsed).map(|(name, what)| format!("  {name:<10}{what}")));
+    let source = shell_word(source);
+    let segment = shell_word(&format!("{log}/00000000000000000000.log"));
+    let next = if *is_complete {
+        ("Begin anew", format!("rm -r {}", shell_word(directory)))
     } else {
-        format!(", {} of them in this call", counted(progress.rows_here, "row"))
+        ("Go on from here", go_on(&source, directory))
     };
-    line("rows", format!("{}{here}", counted(*rows, "row")));
-    if progress.dead_letters > 0 {
-        line("bad rows", format!("{} set aside", counted(progress.dead_letters, "row")));
-    }
-    if progress.rows_here > 0 {
-        line(
+    let hints = [
+        (
+            "See a record",
+            format!("csv-to-kafka rehearse {source} --rows 1 --print --directory \"$(mktemp -d)\""),
+        ),
+        (
+            "Look into the log with Kafka's own tool",
+            format!("kafka-dump-log.sh --print-data-log --files {segment}"),
+        ),
+        next,
+    ];
+    lines.extend(hints.map(|(what, command)| format!("\n{what}\n  {command}")));
+    lines.join("\n") + "\n"
+}
+
+/// Names and values, each with its unit; those that say nothing are left out.
+fn figures(rehearsed: &Rehearsed<'_>) -> impl Iterator<Item = (&'static str, String)> {
+    let Rehearsed { log, rows, summary, .. } = *rehearsed;
+    let progress = summary.progress;
+    let here = progress.rows_here;
+    let some = |is_there: bool, name, what: String| is_there.then_some((name, what));
+    let in_this_call = match here {
+        _ if here == rows => String::new(),
+        _ => format!(", {here} of them in this call", here = count(here)),
+    };
+    let smaller = ratio(progress.bytes_raw, progress.bytes_sent)
+        .map_or_else(String::new, |ratio| format!(", {ratio} times smaller than their records"));
+    let rate = counted(per_second(here, progress.elapsed_ms), "row");
+    let row_bytes = counted(progress.bytes_raw.checked_div(here).unwrap_or(0), "byte");
+    [
+        Some(("rows", format!("{}{in_this_call}", counted(rows, "row")))),
+        some(
+            progress.dead_letters > 0,
+            "bad rows",
+            format!("{} set aside", counted(progress.dead_letters, "row")),
+        ),
+        some(
+            here > 0,
             "rate",
-            format!(
-                "{} a second, {} in all",
-                counted(per_second(progress.rows_here, progress.elapsed_ms), "row"),
-                duration(progress.elapsed_ms)
-            ),
-        );
-        let smaller = ratio(progress.bytes_raw, progress.bytes_sent)
-            .map_or(String::new(), |ratio| format!(", {ratio} times smaller than their records"));
-        line(
-            "batches",
-            format!("{}{smaller}", counted(summary.batches, "batch")),
-        );
-        line(
+            format!("{rate} a second, {} in all", duration(progress.elapsed_ms)),
+        ),
+        some(here > 0, "batches", format!("{}{smaller}", counted(summary.batches, "batch"))),
+        some(
+            here > 0,
             "bytes",
-            format!(
-                "{} a row as JSON, {} in the log",
-                counted(progress.bytes_raw / progress.rows_here, "byte"),
-                bytes(progress.bytes_sent)
-            ),
-        );
-    }
-    line("log", (*log).to_owned());
-    let mut hint = |name: &str, command: String| {
-        text.push_str(&format!("\n{name}\n  {command}\n"));
-    };
-    hint(
-        "See a record",
-        format!(
-            "csv-to-kafka rehearse {source_word} --rows 1 --print --directory \"$(mktemp -d)\""
+            format!("{row_bytes} a row as JSON, {} in the log", bytes(progress.bytes_sent)),
         ),
-    );
-    hint(
-        "Look into the log with Kafka's own tool",
-        format!(
-            "kafka-dump-log.sh --print-data-log --files {}",
-            shell_word(&format!("{log}/00000000000000000000.log"))
-        ),
-    );
-    if *is_complete {
-        hint("Begin anew", format!("rm -r {}", shell_word(directory)));
-    } else {
-        hint("Go on from here", go_on(source, directory));
-    }
-    text
+        Some(("log", log.to_owned())),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn go_on(source: &str, directory: &str) -> String {
-    format!("csv-to-kafka rehearse {} --directory {}", shell_word(source), shell_word(directory))
+    format!("csv-to-kafka rehearse {source} --directory {}", shell_word(directory))
 }
 
 /// Fit to be pasted into a shell.
@@ -140,7 +139,7 @@ mod tests {
         let expected = r#"
 Rehearsal of my data/orders.csv: not complete yet
 
-  rows      2,500 rows, 1,500 rows of them in this call
+  rows      2,500 rows, 1,500 of them in this call
   bad rows  1 row set aside
   rate      3,000 rows a second, 500 ms in all
   batches   2 batches, 10.0 times smaller than their records

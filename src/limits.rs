@@ -86,8 +86,12 @@ pub const RETRY_DELAY_MS: u64 = 1_000;
 pub const RETRY_DELAY_MS_MAX: u64 = 16_000;
 /// After a request to stop, the batch in flight has this long to be confirmed.
 pub const STOP_GRACE_MS: u64 = 1_000;
-/// A progress line, at most this often.
-pub const PROGRESS_MS: u64 = 10_000;
+/// Progress is told at most this often; a terminal's line moves with it.
+pub const PROGRESS_MS: u64 = 200;
+/// A progress line in a log, at most this often.
+pub const PROGRESS_LOG_MS: u64 = 10_000;
+/// How much of the last error goes into the item.
+pub const ERROR_BYTES_MAX: usize = 1_024;
 
 // --- Memory -----------------------------------------------------------------------------
 

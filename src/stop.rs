@@ -150,7 +150,7 @@ pub enum Stop {
     },
     RecordRefused {
         topic: String,
-        row: u64,
+        record: u64,
         bytes: usize,
     },
     Overwritten {
@@ -341,9 +341,9 @@ impl fmt::Display for Stop {
                 f,
                 "{topic}/{partition} answered offset {answered} after it had confirmed {confirmed}: the topic was made again in mid-run. Load the source under a new JOB_ID"
             ),
-            Stop::RecordRefused { topic, row, bytes } => write!(
+            Stop::RecordRefused { topic, record, bytes } => write!(
                 f,
-                "topic {topic} refuses the record of row {row} ({bytes} bytes) as too large: max.message.bytes was lowered since the job began. Raise it again and start again"
+                "topic {topic} refuses record {record} of this job ({bytes} bytes) as too large: max.message.bytes was lowered since the job began. Raise it again and start again"
             ),
             Stop::Overwritten { job_id, missing } => write!(
                 f,

@@ -1,9 +1,31 @@
 //! The flow decides: what is sent when, what an answer means, where to go on.
 //!
 //! ```text
-//! resume ──start──> copy: source ─> rows ─> lane ─> flight ─> keeper
-//!    │                              (good, bad,  (one batch   (checkpoint
-//!    └ tail, adopt                   fatal)      in flight)    and lease)
+//! resume ──Course──> copy:  source ─> rows ─> lane ─> flight ─> keeper
+//!   ├ take      (the job is ours)   (good, bad,  (a batch filled,  (checkpoint
+//!   ├ tail      (what is there)      or fatal)    one in flight)    and lease)
+//!   ├ adopt     (the Python processor's rows)
+//!   └ identity  (stored before the first record)
 //! ```
+//!
+//! `patience` holds all waiting and repeating; `ports` are the traits to the world.
 
+pub mod adopt;
+pub mod answer;
+pub mod copy;
+pub mod finish;
+pub mod flight;
+pub mod identity;
+pub mod job;
+pub mod keeper;
+pub mod lane;
+pub mod opening;
+pub mod patience;
 pub mod ports;
+pub mod resume;
+pub mod rows;
+pub mod run;
+pub mod tail;
+pub mod take;
+
+pub use run::{Outcome, run};

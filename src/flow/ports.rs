@@ -12,7 +12,7 @@
 //! [`CALL_TIMEOUT_MS`]: crate::limits::CALL_TIMEOUT_MS
 
 use crate::event::Event;
-use crate::stop::Stop;
+use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
 use crate::wire::record_batch::{Batch, BatchHeader};
 
@@ -52,6 +52,16 @@ impl Fault {
 
     pub fn last(stop: Stop) -> Fault {
         Fault::Final(Box::new(stop))
+    }
+
+    /// For a call that is not repeated.
+    pub fn into_stop(self, peer: Peer) -> Stop {
+        match self {
+            Fault::Final(stop) => *stop,
+            Fault::Passing(Trouble { problem, .. }) => {
+                Stop::GaveUp { peer, attempts: 1, seconds: 0, problem }
+            }
+        }
     }
 }
 
@@ -135,12 +145,15 @@ pub struct ProducerIdentity {
     pub epoch: i16,
 }
 
+/// Is shown a record: offset, key, value.
+pub type RecordVisitor<'a> = dyn FnMut(i64, Option<&[u8]>, Option<&[u8]>) + 'a;
+
 /// What of a read the caller wants.
 pub enum Visit<'a> {
     /// The header of each batch; the records are not decompressed.
     Headers(&'a mut dyn FnMut(&BatchHeader)),
-    /// Each record: offset, key, value.
-    Records(&'a mut dyn FnMut(i64, Option<&[u8]>, Option<&[u8]>)),
+    /// Each record.
+    Records(&'a mut RecordVisitor<'a>),
 }
 
 /// Where a read has come to.

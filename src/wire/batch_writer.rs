@@ -107,6 +107,24 @@ impl BatchWriter {
         self.batch.record_count
     }
 
+    pub fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
+    }
+
+    /// The bytes of key and value, if no batch takes them; nothing is added either way.
+    pub fn too_large(
+        &mut self,
+        key: Option<&[u8]>,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<usize> {
+        let start = self.slice.len();
+        value(&mut self.slice);
+        let bytes = key.unwrap_or_default().len() + self.slice.len() - start;
+        self.slice.truncate(start);
+        self.slice.shrink_to(self.slice_capacity);
+        (bytes > self.record_bytes_max).then_some(bytes)
+    }
+
     /// Adds one record, whose value `value` writes to the end of what it is given. It may be
     /// called again for the same record, and must then write the same.
     pub fn add(&mut self, key: Option<&[u8]>, value: impl FnOnce(&mut Vec<u8>)) -> Added {

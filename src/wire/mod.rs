@@ -9,6 +9,7 @@ pub mod compress;
 pub mod csv;
 pub mod dynamodb;
 pub mod kafka;
+pub mod provenance;
 pub mod record;
 pub mod record_batch;
 pub mod s3;

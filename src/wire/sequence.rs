@@ -28,6 +28,14 @@ pub fn ordinal_at_or_after(known_ordinal: u64, base_record: u64, sequence: i32) 
     from + ahead
 }
 
+/// The ordinal with this sequence that is nearest to one that is known: a tail may begin a
+/// little before it.
+pub fn ordinal_near(known_ordinal: u64, base_record: u64, sequence: i32) -> u64 {
+    let above = ordinal_at_or_after(known_ordinal, base_record, sequence);
+    let below = above.saturating_sub(SEQUENCES);
+    if below > base_record && known_ordinal - below < above - known_ordinal { below } else { above }
+}
+
 /// How many records a batch that begins with `ordinal` may hold before the sequence goes back
 /// to 0: no batch straddles the wrap.
 pub fn records_until_wrap(ordinal: u64, base_record: u64) -> u32 {
@@ -40,6 +48,23 @@ mod tests {
     use proptest::prelude::*;
 
     const WRAP: u64 = 1 << 31;
+
+    #[test]
+    fn the_nearest_ordinal_may_lie_before_the_known_one() {
+        for (known, base_record, sequence, ordinal) in [
+            (101, 0, 100, 101),
+            (101, 0, 99, 100),
+            (101, 0, 0, 1),
+            (101, 0, 101, 102),
+            (1, 0, i32::MAX, WRAP),
+            (WRAP + 1, 0, i32::MAX, WRAP),
+            (WRAP + 1, 0, 0, WRAP + 1),
+            (WRAP, 0, 0, WRAP + 1),
+            (51, 50, 0, 51),
+        ] {
+            assert_eq!(ordinal_near(known, base_record, sequence), ordinal, "{known} {sequence}");
+        }
+    }
 
     #[test]
     fn sequences_at_the_edges() {

@@ -57,6 +57,14 @@ impl RowTemplate {
         }
     }
 
+    /// A record of a row with so many raw bytes, its key among them, has no more than this.
+    pub fn bytes_bound(&self, row_bytes: usize) -> usize {
+        const NUMBER_BYTES_MAX: usize = 20;
+        // A byte becomes six at most (\u0000), and once more in the key.
+        let fixed = self.pieces.len() + self.before_number.len() + self.after_number.len();
+        fixed + NUMBER_BYTES_MAX + 7 * row_bytes
+    }
+
     /// Appends the record of a good row.
     pub fn write(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
         assert!(row.field_count() == self.piece_ends.len(), "a good row has all columns");

@@ -1,0 +1,276 @@
+//! From the checkpoint to the first row that is sent, step by step.
+//!
+//! ```text
+//! 1, 2  take      the job is ours; all goes on from the item that the take returned
+//! 3     describe  same cluster, same topic, the partition is there
+//! 4, 5  read_tail the log end, and our last record below it
+//! 6     begin     no identity yet: store one, with all pins, before anything is sent
+//! 7     open      the header's bytes, then from next_byte on
+//! ```
+
+use super::adopt::{last_line_between, rows_sent};
+use super::copy::Course;
+use super::flight::End;
+use super::identity::store_new;
+use super::job::{RULES, Target, lane_item};
+use super::keeper::Offsets;
+use super::lane::Lane;
+use super::opening::{Opening, open_begun, open_fresh};
+use super::patience::insist;
+use super::ports::{Fault, TopicSettings};
+use super::run::Run;
+use super::tail::{Place, describe, log_end, read_tail};
+use super::take::{pin_of, take};
+use crate::event::{Event, Lane as Which};
+use crate::limits::{BATCH_BYTES_MAX_UNKNOWN, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES};
+use crate::stop::{Peer, Stop};
+use crate::wire::batch_writer::BatchWriter;
+use crate::wire::checkpoint::{Checkpoint, FORMAT, LaneItem};
+use crate::wire::record::RowTemplate;
+use crate::wire::record_batch::Batch;
+
+/// Takes the job and finds the place where it goes on.
+pub fn resume(run: &mut Run<'_, '_>) -> Result<Course, Stop> {
+    let item = take(run)?;
+    let target = run.job.target.clone();
+    let main = place(Which::Main, target, &item, &item.main, item.total_sent);
+    if main.producers.is_empty() { begin(run, &item, main) } else { go_on(run, &item, main) }
+}
+
+/// A job that has an identity: what does the partition hold of it?
+fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Course, Stop> {
+    let dead = run.job.dead_target();
+    let mut dead = dead.map(|target| place(Which::Dead, target, item, &item.dlq, item.dlq_rows));
+    read_tail(run, &mut main)?;
+    if let Some(dead) = dead.as_mut().filter(|dead| !dead.producers.is_empty()) {
+        read_tail(run, dead)?;
+    }
+    let bounds = Bounds::read(run, &main, item.main.record_bytes_max)?;
+    let dead = match dead {
+        Some(dead) => Some(open_dead(run, item, dead)?),
+        None => None,
+    };
+    let lost = |missing| Stop::Overwritten { job_id: run.job.job_id.clone(), missing };
+    let pin = pin_of(item).ok_or_else(|| lost("etag"))?;
+    let header_bytes = item.header_bytes.ok_or_else(|| lost("header_bytes"))?;
+    // Nothing of it is settled yet: the rows are walked from the first one.
+    let from = match item.next_byte.filter(|next_byte| *next_byte > header_bytes) {
+        Some(next_byte) => End {
+            row: item.last_line.unwrap_or(0),
+            next_byte,
+            ordinal: item.total_sent.unwrap_or(0),
+            dead_ordinal: item.dlq_rows.unwrap_or(0),
+        },
+        None => End { row: 0, next_byte: header_bytes, ordinal: 0, dead_ordinal: 0 },
+    };
+    let opening = open_begun(run, pin, header_bytes, from.row, from.next_byte)?;
+    Ok(course(run, opening, from, (main, bounds), dead))
+}
+
+/// A job without an identity: nothing of ours was sent, at most the Python processor's rows.
+fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Course, Stop> {
+    let described = describe(run, &main)?;
+    main.cluster_id = described.cluster_id;
+    main.topic_id = described.topic_id;
+    let bounds = Bounds::read(run, &main, None)?;
+    let opening = open_fresh(run)?;
+    main.answered = Some(run.now());
+    let log_end = readable_end(run, &main)?;
+    let adopting = item.format.is_none();
+    if adopting {
+        main.landed = rows_sent(run, &main, log_end, item.last_line.unwrap_or(0))?;
+    }
+    // Reading must be allowed before the first row is sent, not after the first crash.
+    let last = last_line_between(run, Which::Main, (log_end - 1).max(0), log_end);
+    if let Some(line) = last?.filter(|_| !adopting) {
+        let text = format!(
+            "the last record of {}/{} is row {line} of this very source: was it loaded before under another JOB_ID?",
+            main.target.topic, main.target.partition
+        );
+        run.tell(&Event::Warning { text: &text });
+    }
+    let pins = Checkpoint {
+        last_line: adopting.then_some(main.landed),
+        total_sent: adopting.then_some(main.landed),
+        source: Some(run.job.source.clone()),
+        etag: Some(opening.pin.etag.clone()),
+        version_id: opening.pin.version_id.clone(),
+        source_bytes: Some(opening.pin.source_bytes),
+        header_bytes: Some(opening.header_bytes),
+        cluster_id: main.cluster_id.clone(),
+        main: LaneItem {
+            record_bytes_max: Some(bounds.record_bytes_max as u64),
+            ..lane_item(&main.target)
+        },
+        settings: Some(run.job.pinned_settings()),
+        rules: Some(RULES),
+        format: Some(FORMAT),
+        ..Checkpoint::default()
+    };
+    store_new(run, &mut main, log_end, pins)?;
+    let dead = match run.job.dead_target() {
+        Some(target) => {
+            let dead = place(Which::Dead, target, item, &item.dlq, item.dlq_rows);
+            Some(open_dead(run, item, dead)?)
+        }
+        None => None,
+    };
+    let from = End { row: 0, next_byte: opening.header_bytes, ordinal: 0, dead_ordinal: 0 };
+    Ok(course(run, opening, from, (main, bounds), dead))
+}
+
+/// The dead letters' partition is there, may be read and written, and has its identity, before
+/// the first row is sent.
+fn open_dead(
+    run: &mut Run<'_, '_>,
+    item: &Checkpoint,
+    mut dead: Place,
+) -> Result<(Place, Bounds), Stop> {
+    let begun = !dead.producers.is_empty();
+    let bounds = Bounds::read(run, &dead, item.dlq.record_bytes_max.filter(|_| begun))?;
+    if !begun {
+        let described = describe(run, &dead)?;
+        dead.cluster_id = described.cluster_id;
+        dead.topic_id = described.topic_id;
+        dead.answered = Some(run.now());
+        let log_end = readable_end(run, &dead)?;
+        last_line_between(run, Which::Dead, (log_end - 1).max(0), log_end)?;
+        let pins = Checkpoint {
+            dlq: LaneItem {
+                record_bytes_max: Some(bounds.record_bytes_max as u64),
+                ..LaneItem::default()
+            },
+            ..Checkpoint::default()
+        };
+        store_new(run, &mut dead, log_end, pins)?;
+    }
+    Ok((dead, bounds))
+}
+
+fn course(
+    run: &mut Run<'_, '_>,
+    opening: Opening,
+    from: End,
+    (main, bounds): (Place, Bounds),
+    dead: Option<(Place, Bounds)>,
+) -> Course {
+    let Opening { rows, columns, key_index, pin, .. } = opening;
+    let source = run.job.source.clone();
+    run.source_bytes = pin.source_bytes;
+    run.tell(&Event::SourceOpen {
+        source: &source,
+        source_bytes: pin.source_bytes,
+        etag: &pin.etag,
+        columns: columns.len(),
+    });
+    let adopted_rows = main.producers.first().map_or(0, |producer| producer.base_record);
+    let adopted_rows = if from.row == 0 { adopted_rows } else { 0 };
+    let compression = run.job.compression;
+    let lane = |(place, bounds): (Place, Bounds), ordinal| {
+        let writer = BatchWriter::new(compression, bounds.batch_bytes_max, bounds.record_bytes_max);
+        let buffers = [(); 2].map(|()| Batch::with_capacity(bounds.batch_bytes_max));
+        Lane::new(place, writer, buffers, ordinal)
+    };
+    let mut main = lane((main, bounds), from.ordinal.max(adopted_rows));
+    if let Some(rate) = run.job.rows_per_second_max {
+        main.set_records_max(u32::try_from(rate).unwrap_or(u32::MAX));
+    }
+    Course {
+        rows,
+        template: RowTemplate::new(&columns, &source),
+        key_index,
+        main,
+        dead: dead.map(|dead| lane(dead, from.dead_ordinal)),
+        adopted_rows,
+        filled: from,
+        ended: None,
+    }
+}
+
+/// What an item says of a lane. Its identity may have begun beyond what is settled.
+fn place(
+    which: Which,
+    target: Target,
+    item: &Checkpoint,
+    lane: &LaneItem,
+    settled: Option<u64>,
+) -> Place {
+    let producers = lane.producers.clone().unwrap_or_default();
+    let begun = producers.last().map_or(0, |producer| producer.base_record);
+    Place {
+        which,
+        target,
+        cluster_id: item.cluster_id.clone(),
+        topic_id: lane.topic_id.clone(),
+        landed: settled.unwrap_or(0).max(begun),
+        producers,
+        offsets: Offsets {
+            first: lane.first_offset,
+            last: lane.last_offset,
+            settled: lane.kafka_offset,
+        },
+        answered: None,
+        adopted: false,
+    }
+}
+
+fn readable_end(run: &mut Run<'_, '_>, place: &Place) -> Result<i64, Stop> {
+    insist(run, Peer::Broker, |run| {
+        let described = describe(run, place).map_err(Fault::last)?;
+        log_end(run, place.which, described.leader_epoch)
+    })
+}
+
+/// How large batches and records of a lane may be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    batch_bytes_max: usize,
+    record_bytes_max: usize,
+}
+
+impl Bounds {
+    /// `pinned`: what a record may have, as it was when the job began. It decides which rows
+    /// are good, so the topic's limit of today does not touch it.
+    fn read(run: &mut Run<'_, '_>, place: &Place, pinned: Option<u64>) -> Result<Bounds, Stop> {
+        let which = place.which;
+        let settings = insist(run, Peer::Broker, |run| run.broker(which).topic_settings())?;
+        warn_of(run, place, &settings);
+        let topic_bytes_max = settings
+            .max_message_bytes
+            .map_or(BATCH_BYTES_MAX_UNKNOWN, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let batch_bytes_max = topic_bytes_max.min(run.job.batch_bytes_max);
+        if batch_bytes_max < BATCH_BYTES_MIN {
+            return Err(Stop::refused(
+                Peer::Broker,
+                format!("topic {} takes only {topic_bytes_max} bytes a batch", place.target.topic),
+                format!("Set its max.message.bytes to {BATCH_BYTES_MIN} or more"),
+            ));
+        }
+        let record_bytes_max = pinned
+            .and_then(|pinned| usize::try_from(pinned).ok())
+            .unwrap_or(batch_bytes_max - BATCH_OVERHEAD_BYTES);
+        let batch_bytes_max = batch_bytes_max.max(record_bytes_max + BATCH_OVERHEAD_BYTES);
+        Ok(Bounds { batch_bytes_max, record_bytes_max })
+    }
+}
+
+/// What endangers the promise and can be seen from here; the run goes on.
+fn warn_of(run: &mut Run<'_, '_>, place: &Place, settings: &TopicSettings) {
+    let topic = &place.target.topic;
+    let mut warn = |text: &str| run.tell(&Event::Warning { text });
+    if settings.cleanup_policy.as_deref().is_some_and(|policy| policy.contains("compact")) {
+        warn(&format!(
+            "topic {topic} is compacted: Kafka will remove records of the job. Set cleanup.policy=delete"
+        ));
+    }
+    if settings.min_insync_replicas == Some(1) {
+        warn(&format!(
+            "topic {topic} has min.insync.replicas=1: a confirmed row may be lost with one broker. Set it to 2, with 3 replicas"
+        ));
+    }
+    if settings.unclean_leader_election == Some(true) {
+        warn(&format!(
+            "topic {topic} allows unclean leader election: confirmed rows may be lost. Set unclean.leader.election.enable=false"
+        ));
+    }
+}

@@ -1,0 +1,144 @@
+//! One run of a job: what it holds, how it waits, what it answers.
+
+use super::copy::copy;
+use super::finish::finish;
+use super::job::Job;
+use super::keeper::Keeper;
+use super::ports::{Broker, Ledger, Now, Ports};
+use super::resume::resume;
+use crate::event::{Event, Lane as Which, Progress, Summary};
+use crate::limits::WAIT_SLICE_MS;
+use crate::stop::Stop;
+
+#[derive(Debug)]
+pub struct Outcome {
+    pub stop: Stop,
+    pub summary: Summary,
+}
+
+/// Runs the job until it is complete or can not go on.
+pub fn run(job: &Job, ports: &mut Ports<'_>) -> Outcome {
+    let mut run = Run::new(job, ports);
+    let stop = match resume(&mut run) {
+        Ok(mut course) => {
+            let stop = copy(&mut run, &mut course);
+            finish(&mut run, Some(&course), stop)
+        }
+        Err(stop) => finish(&mut run, None, stop),
+    };
+    let summary = run.summary();
+    run.tell(&Event::Ended { stop: &stop, summary });
+    Outcome { stop, summary }
+}
+
+/// What every step of the flow has at hand.
+pub struct Run<'a, 'p> {
+    pub job: &'a Job,
+    ports: &'a mut Ports<'p>,
+    pub keeper: Keeper,
+    pub counts: Summary,
+    pub source_bytes: u64,
+    began_ms: u64,
+    began_row: Option<u64>,
+}
+
+impl<'a, 'p> Run<'a, 'p> {
+    fn new(job: &'a Job, ports: &'a mut Ports<'p>) -> Run<'a, 'p> {
+        let began_ms = ports.world.now().monotonic_ms;
+        let run_id = format!("{:016x}{:016x}", ports.world.random(), ports.world.random());
+        Run {
+            job,
+            keeper: Keeper::new(job, run_id, began_ms),
+            ports,
+            counts: Summary::default(),
+            source_bytes: 0,
+            began_ms,
+            began_row: None,
+        }
+    }
+
+    pub fn source(&mut self) -> &mut dyn super::ports::Source {
+        self.ports.source
+    }
+
+    pub fn ledger(&mut self) -> &mut dyn Ledger {
+        self.ports.ledger
+    }
+
+    pub fn broker(&mut self, which: Which) -> &mut dyn Broker {
+        match (which, &mut self.ports.dead) {
+            (Which::Dead, Some(dead)) => *dead,
+            (Which::Dead, None) => unreachable!("a dead-letter lane without its port"),
+            (Which::Main, _) => self.ports.main,
+        }
+    }
+
+    pub fn now(&mut self) -> Now {
+        self.ports.world.now()
+    }
+
+    pub fn random(&mut self) -> u64 {
+        self.ports.world.random()
+    }
+
+    pub fn is_gone(&mut self, host: &str) -> bool {
+        self.ports.world.is_gone(host)
+    }
+
+    pub fn tell(&mut self, event: &Event<'_>) {
+        self.ports.world.tell(event);
+    }
+
+    pub fn stop_asked(&mut self) -> Result<(), Stop> {
+        match self.ports.world.stop_asked() {
+            Some(by) => Err(Stop::Interrupted { by }),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits, and meanwhile renews the lease and looks for a request to stop.
+    pub fn wait(&mut self, wait_ms: u64) -> Result<(), Stop> {
+        let mut left_ms = wait_ms;
+        // A clock that stands still must not make this endless: the slices count, not the time.
+        loop {
+            self.stop_asked()?;
+            if left_ms == 0 {
+                return Ok(());
+            }
+            let slice_ms = left_ms.min(WAIT_SLICE_MS);
+            self.ports.world.wait(slice_ms);
+            left_ms -= slice_ms;
+            self.tend()?;
+        }
+    }
+
+    /// Writes the checkpoint if it is due. That it can not be written is no reason to stop.
+    pub fn tend(&mut self) -> Result<(), Stop> {
+        let now = self.now();
+        if self.keeper.is_due(now.monotonic_ms) { super::keeper::checkpoint(self) } else { Ok(()) }
+    }
+
+    /// From here on rows are this run's own work.
+    pub fn begin_counting(&mut self, row: u64) {
+        self.began_row = Some(row);
+    }
+
+    pub fn progress(&mut self) -> Progress {
+        let elapsed_ms = self.now().monotonic_ms.saturating_sub(self.began_ms);
+        let settled = self.keeper.settled();
+        let began_row = self.began_row.unwrap_or(settled.row);
+        Progress {
+            row: settled.row,
+            rows_here: settled.row.saturating_sub(began_row),
+            dead_letters: settled.dead_ordinal,
+            byte_offset: settled.next_byte,
+            source_bytes: self.source_bytes,
+            elapsed_ms,
+            ..self.counts.progress
+        }
+    }
+
+    fn summary(&mut self) -> Summary {
+        Summary { progress: self.progress(), ..self.counts }
+    }
+}

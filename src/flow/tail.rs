@@ -1,0 +1,299 @@
+//! Steps 3 to 5 of a resume: is it the same partition, where does it end, and which of our
+//! records does it hold after the checkpoint?
+//!
+//! ```text
+//!  kafka_offset                      EpochEnd (leader's log end, replicated or not)
+//!       │                               │
+//!  ─────┼──[ours 41..60]──[other]──[ours 61..80]     VisibleEnd must have reached it,
+//!       └─ the tail ───────────────────┘             then batch headers are read up to it
+//! ```
+
+use super::job::Target;
+use super::keeper::Offsets;
+use super::patience::Patience;
+use super::ports::{Described, Fault, Mark, Missing, Now, ReadTo, Visit};
+use super::run::Run;
+use crate::event::{Event, Lane as Which};
+use crate::limits::{
+    NEW_TOPIC_PATIENCE_MS, RETRY_DELAY_MS, SHORT_LOG_PATIENCE_MS, SILENCE_MS, WAIT_SLICE_MS,
+};
+use crate::stop::{Peer, Stop};
+use crate::wire::checkpoint::Producer;
+use crate::wire::record_batch::BatchHeader;
+use crate::wire::sequence;
+
+/// Looks at the visible end before a lagging follower counts as trouble.
+const LOOKS_MAX: usize = 10;
+
+/// One lane's partition, and what this run knows of it.
+#[derive(Debug)]
+pub struct Place {
+    pub which: Which,
+    pub target: Target,
+    /// As pinned; `None`: not yet, or never told by this cluster.
+    pub cluster_id: Option<String>,
+    pub topic_id: Option<String>,
+    /// All identities of the job here; the last one is in use.
+    pub producers: Vec<Producer>,
+    /// The ordinal of our last record that is in the partition.
+    pub landed: u64,
+    pub offsets: Offsets,
+    /// When the partition last told us what it holds.
+    pub answered: Option<Now>,
+    /// The last records were found in the tail, not confirmed to us.
+    pub adopted: bool,
+}
+
+/// What the partition holds of this job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    pub log_end: i64,
+    /// The ordinal of our last record.
+    pub last_ordinal: u64,
+}
+
+impl Place {
+    pub fn producer(&self) -> &Producer {
+        match self.producers.last() {
+            Some(producer) => producer,
+            None => unreachable!("an identity is stored before anything is sent or looked for"),
+        }
+    }
+
+    /// Long enough that the broker may have forgotten our producer: the machine was suspended,
+    /// or the cluster was away. Either clock counts, since a sleeping machine stops the one and
+    /// the other may be set back.
+    pub fn silence_ms(&self, now: Now) -> u64 {
+        self.answered.map_or(u64::MAX, |answered| {
+            let monotonic_ms = now.monotonic_ms.saturating_sub(answered.monotonic_ms);
+            monotonic_ms.max(now.wall_ms.saturating_sub(answered.wall_ms))
+        })
+    }
+
+    pub fn is_silent(&self, now: Now) -> bool {
+        self.silence_ms(now) > SILENCE_MS
+    }
+
+    fn tail_from(&self) -> i64 {
+        self.offsets.settled.map_or(0, |offset| offset + 1)
+    }
+}
+
+/// Step 3: asks about the partition until it is there, and refuses another one.
+pub fn describe(run: &mut Run<'_, '_>, place: &Place) -> Result<Described, Stop> {
+    let mut patience = Patience::new(Peer::Broker);
+    let began_ms = run.now().monotonic_ms;
+    loop {
+        let trouble = match run.broker(place.which).describe() {
+            Ok(described) => return same_partition(place, described),
+            Err(Fault::Final(stop)) => return Err(*stop),
+            Err(Fault::Passing(trouble)) => trouble,
+        };
+        let elapsed_ms = run.now().monotonic_ms.saturating_sub(began_ms);
+        match &trouble.missing {
+            Some(missing) if elapsed_ms >= NEW_TOPIC_PATIENCE_MS => {
+                return Err(Stop::TopicMissing {
+                    topic: place.target.topic.clone(),
+                    partition: place.target.partition,
+                    partitions: match missing {
+                        Missing::Topic => None,
+                        Missing::Partition { partition_count } => Some(*partition_count),
+                    },
+                    bootstrap: run.job.bootstrap.clone(),
+                });
+            }
+            Some(_) => run.wait(RETRY_DELAY_MS)?,
+            None => patience.wait(run, &trouble)?,
+        }
+    }
+}
+
+fn same_partition(place: &Place, now: Described) -> Result<Described, Stop> {
+    if let (Some(pinned), Some(now)) = (&place.cluster_id, &now.cluster_id)
+        && pinned != now
+    {
+        return Err(Stop::WrongCluster { pinned: pinned.clone(), now: now.clone() });
+    }
+    if let (Some(pinned), Some(now)) = (&place.topic_id, &now.topic_id)
+        && pinned != now
+    {
+        return Err(Stop::TopicRemade {
+            topic: place.target.topic.clone(),
+            pinned: pinned.clone(),
+            now: now.clone(),
+        });
+    }
+    Ok(now)
+}
+
+/// Steps 3 to 5. What it finds becomes `place`'s knowledge.
+pub fn read_tail(run: &mut Run<'_, '_>, place: &mut Place) -> Result<Tail, Stop> {
+    let mut patience = Patience::new(Peer::Broker);
+    let mut short_since_ms = None;
+    loop {
+        let described = describe(run, place)?;
+        let trouble = match attempt(run, place, described.leader_epoch) {
+            Ok(Attempt::Read(tail)) => return Ok(tail),
+            Ok(Attempt::Short { log_end }) => {
+                let now_ms = run.now().monotonic_ms;
+                let since_ms = *short_since_ms.get_or_insert(now_ms);
+                if now_ms.saturating_sub(since_ms) >= SHORT_LOG_PATIENCE_MS {
+                    return Err(Stop::Truncated {
+                        topic: place.target.topic.clone(),
+                        partition: place.target.partition,
+                        log_end,
+                        expected: place.tail_from(),
+                    });
+                }
+                // A deposed leader may not know it yet.
+                run.wait(RETRY_DELAY_MS)?;
+                continue;
+            }
+            Err(Fault::Final(stop)) => return Err(*stop),
+            Err(Fault::Passing(trouble)) => trouble,
+        };
+        patience.wait(run, &trouble)?;
+    }
+}
+
+enum Attempt {
+    Read(Tail),
+    Short { log_end: i64 },
+}
+
+fn attempt(run: &mut Run<'_, '_>, place: &mut Place, leader_epoch: i32) -> Result<Attempt, Fault> {
+    let asked = run.now();
+    let log_end = log_end(run, place.which, leader_epoch)?;
+    let from = place.tail_from();
+    if log_end < from {
+        return Ok(Attempt::Short { log_end });
+    }
+    let mut found = Found::new(place);
+    let mut next = from;
+    // Each answer moves on, so the log end is the ceiling.
+    while next < log_end {
+        let visit = Visit::Headers(&mut |header| found.visit(header));
+        match run.broker(place.which).read(next, log_end, visit)? {
+            ReadTo::Offset(to) if to > next => next = to,
+            ReadTo::Offset(_) => {
+                return Err(Fault::passing(format!(
+                    "Fetch at offset {next} brought nothing, though the log ends at {log_end}"
+                )));
+            }
+            ReadTo::Deleted { log_start } => {
+                return Err(Fault::last(Stop::TailDeleted {
+                    topic: place.target.topic.clone(),
+                    partition: place.target.partition,
+                    from: next,
+                    log_start,
+                }));
+            }
+        }
+    }
+    let Found { last_ordinal, first_offset, last_offset, broken, .. } = found;
+    if let Some(broken) = broken {
+        return Err(Fault::Final(Box::new(broken)));
+    }
+    let checkpointed = place.landed;
+    if last_ordinal > place.landed {
+        place.adopted = true;
+    }
+    place.landed = last_ordinal;
+    place.offsets.last = last_offset.or(place.offsets.last);
+    place.offsets.settled = last_offset.or(place.offsets.settled);
+    if checkpointed == 0 {
+        place.offsets.first = place.offsets.first.or(first_offset);
+    }
+    place.answered = Some(asked);
+    run.tell(&Event::Tail {
+        lane: place.which,
+        topic: &place.target.topic,
+        partition: place.target.partition,
+        log_end,
+        checkpointed,
+        found: last_ordinal,
+    });
+    Ok(Attempt::Read(Tail { log_end, last_ordinal }))
+}
+
+/// Step 4: the end of what the leader has, once all of it may be read. `ListOffsets` alone
+/// stops at what is replicated; an append of ours may lie beyond.
+pub fn log_end(run: &mut Run<'_, '_>, which: Which, leader_epoch: i32) -> Result<i64, Fault> {
+    let epoch_end = run.broker(which).offset(Mark::EpochEnd { leader_epoch })?;
+    let mut visible = 0;
+    for look in 0..LOOKS_MAX {
+        if look > 0
+            && let Err(stop) = run.wait(WAIT_SLICE_MS / 2)
+        {
+            return Err(Fault::last(stop));
+        }
+        visible = run.broker(which).offset(Mark::VisibleEnd)?.unwrap_or(0);
+        if epoch_end.is_none_or(|epoch_end| visible >= epoch_end) {
+            return Ok(visible);
+        }
+    }
+    Err(Fault::passing(format!(
+        "the leader's log ends at {}, of which {visible} is replicated so far",
+        epoch_end.unwrap_or(0)
+    )))
+}
+
+/// Our batches in the tail, chained: each begins where the one before it ended.
+struct Found<'a> {
+    place: &'a Place,
+    producer: Producer,
+    last_ordinal: u64,
+    chained: bool,
+    first_offset: Option<i64>,
+    last_offset: Option<i64>,
+    broken: Option<Stop>,
+}
+
+impl<'a> Found<'a> {
+    fn new(place: &'a Place) -> Found<'a> {
+        Found {
+            place,
+            producer: place.producer().clone(),
+            last_ordinal: place.landed,
+            chained: false,
+            first_offset: None,
+            last_offset: None,
+            broken: None,
+        }
+    }
+
+    fn visit(&mut self, header: &BatchHeader) {
+        let ours = header.producer_id == self.producer.id
+            && header.producer_epoch == self.producer.epoch
+            && header.base_sequence >= 0;
+        if !ours || self.broken.is_some() {
+            return;
+        }
+        let expected = self.last_ordinal + 1;
+        let base = self.producer.base_record;
+        let first = sequence::ordinal_near(expected, base, header.base_sequence);
+        // The last delta, never the record count: a broker may re-compress, compaction may
+        // empty a batch.
+        let last = first + u64::from(header.last_offset_delta.unsigned_abs());
+        // Dead letters run ahead of the rows around them, so their offset in the checkpoint may
+        // lag behind their count; from the first batch on each follows the last.
+        let may_lag = self.place.which == Which::Dead && !self.chained;
+        let follows = first == expected || (may_lag && first < expected);
+        if !follows {
+            self.broken = Some(Stop::TailBroken {
+                topic: self.place.target.topic.clone(),
+                partition: self.place.target.partition,
+                offset: header.base_offset,
+                expected,
+                found: first,
+            });
+            return;
+        }
+        self.chained = true;
+        self.first_offset.get_or_insert(header.base_offset);
+        if last >= self.last_ordinal {
+            self.last_ordinal = last;
+            self.last_offset = Some(header.last_offset());
+        }
+    }
+}

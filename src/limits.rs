@@ -56,6 +56,13 @@ pub const SILENCE_MS: u64 = 10 * 60 * 1000;
 /// Brokers of a cluster that we remember.
 pub const BROKERS_MAX: usize = 1_024;
 
+// --- Embedded log -----------------------------------------------------------------------
+
+/// A batch that the embedded log takes; Kafka's default of `max.message.bytes`.
+pub const LOG_BATCH_BYTES_MAX: usize = 1_048_588;
+/// A segment file; Kafka keeps positions in 31 bits.
+pub const SEGMENT_BYTES_MAX: u64 = (1 << 31) - 1;
+
 // --- Source -----------------------------------------------------------------------------
 
 /// A body that is silent for this long is asked for again at the failing byte.
@@ -106,6 +113,7 @@ const _: () = {
     assert!(BATCH_BYTES_MAX_UNKNOWN <= BATCH_BYTES_MAX);
     assert!(BATCH_BYTES_MIN > 2 * BATCH_OVERHEAD_BYTES);
     assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(BATCH_BYTES_MAX <= LOG_BATCH_BYTES_MAX);
     assert!(SLICE_BYTES < BATCH_BYTES_MAX);
     assert!(ROW_BYTES_MAX <= ROW_BYTES_CEILING);
     assert!(DEAD_LETTER_RAW_BYTES_MAX < BATCH_BYTES_MAX);

@@ -15,4 +15,5 @@ pub mod kafka;
 pub mod machine;
 pub mod resolve;
 pub mod s3;
+pub mod segments;
 pub mod stream;

@@ -349,6 +349,12 @@ impl Batch {
         self.compression
     }
 
+    /// For tests of those who check.
+    #[cfg(test)]
+    pub(crate) fn flip_byte(&mut self, at: usize) {
+        self.bytes[at] ^= 1;
+    }
+
     pub(super) fn clear(&mut self, compression: Compression) {
         self.bytes.clear();
         self.bytes.resize(HEADER_BYTES, 0);

@@ -72,6 +72,19 @@ pub const SOURCE_READ_MS: u64 = 100;
 /// A machine whose clock is further from S3's or DynamoDB's stops.
 pub const CLOCK_SKEW_MS_MAX: u64 = 10 * 60 * 1000;
 
+// --- HTTP -------------------------------------------------------------------------------
+
+/// What a connection keeps of an answer before it is taken; with TLS it has two of them.
+pub const HTTP_INPUT_BYTES: usize = 64 * 1024;
+/// What a connection keeps of a request before it is sent.
+pub const HTTP_OUTPUT_BYTES: usize = 16 * 1024;
+/// Status line and headers of an answer.
+pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The body of an answer that tells why not.
+pub const HTTP_ERROR_BYTES_MAX: usize = 64 * 1024;
+/// The answer of the ledger; an item comes with the names of its types.
+pub const LEDGER_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 // --- Ledger -----------------------------------------------------------------------------
 
 /// Least time between two checkpoints.
@@ -80,6 +93,8 @@ pub const CHECKPOINT_MS_MIN: u64 = 1_000;
 pub const LEASE_PARTS: u64 = 3;
 /// A checkpoint item; DynamoDB's own limit is 400 KB.
 pub const ITEM_BYTES_MAX: usize = 64 * 1024;
+/// A ledger file: all its jobs together.
+pub const LEDGER_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Identities that one job may have had; a new one is only needed where the broker forgot ours.
 pub const PRODUCERS_MAX: usize = 64;
 
@@ -119,6 +134,9 @@ const _: () = {
     assert!(DEAD_LETTER_RAW_BYTES_MAX < BATCH_BYTES_MAX);
     assert!(PRODUCE_TIMEOUT_MS < ANSWER_TIMEOUT_MS);
     assert!(ANSWER_TIMEOUT_MS < BROKER_PATIENCE_MS);
+    assert!(HTTP_HEAD_BYTES_MAX <= HTTP_INPUT_BYTES);
+    assert!(ITEM_BYTES_MAX < LEDGER_ANSWER_BYTES_MAX && ITEM_BYTES_MAX < LEDGER_FILE_BYTES_MAX);
+    assert!(SOURCE_READ_MS < CALL_TIMEOUT_MS);
     assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS < 10_000);
     assert!(SILENCE_MS < 24 * 60 * 60 * 1000 / 10);
     assert!(MEMORY_BYTES_MAX < 12 * 1024 * 1024);

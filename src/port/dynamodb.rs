@@ -1,1 +1,205 @@
-//! dynamodb
+//! The ledger in `DynamoDB`: one attempt a call, every write conditional.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::flow::ports::{Fault, Ledger, Stored};
+use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX};
+use crate::port::credentials::Credentials;
+use crate::port::http::{Http, Request};
+use crate::stop::{Peer, Stop};
+use crate::wire::aws_sign::{Scope, Unsigned, sign};
+use crate::wire::checkpoint::{Checkpoint, OnlyIf};
+use crate::wire::dynamodb::{
+    CONTENT_TYPE, GET_TARGET, Reply, Table, TooLarge, UPDATE_TARGET, get_item, reply, update_item,
+};
+use crate::wire::s3::domain;
+
+pub struct DynamoDb {
+    http: Http,
+    table: Table,
+    url: String,
+    credentials: Credentials,
+}
+
+impl DynamoDb {
+    pub fn new(
+        http: Http,
+        table: Table,
+        endpoint: Option<&str>,
+        credentials: Credentials,
+    ) -> DynamoDb {
+        let url = match endpoint {
+            Some(endpoint) => format!("{endpoint}/"),
+            None => format!("https://dynamodb.{}.{}/", table.region, domain(&table.region)),
+        };
+        DynamoDb { http, table, url, credentials }
+    }
+
+    fn call(&self, target: &'static str, body: &[u8], repeatable: bool) -> Result<Reply, Fault> {
+        let place = format!("DynamoDB table {} in {}", self.table.name, self.table.region);
+        let keys = self.credentials.current(Peer::Ledger)?;
+        let mut headers = vec![
+            ("content-type".to_owned(), CONTENT_TYPE.to_owned()),
+            ("x-amz-target".to_owned(), target.to_owned()),
+        ];
+        let request = Unsigned { method: "POST", url: &self.url, headers: &headers, body };
+        let scope = Scope { service: "dynamodb", region: &self.table.region, wall_ms: wall_ms() };
+        let signed = sign(&request, &scope, &keys).map_err(|problem| {
+            let problem = format!("{place}: {problem}");
+            let advice = "Mend AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB";
+            Fault::last(Stop::refused(Peer::Ledger, problem, advice))
+        })?;
+        headers.extend(signed);
+        let request = Request { body: Some(body), url: &self.url, headers: &headers, repeatable };
+        let failed = |failed: crate::port::http::Failed| failed.into_fault(Peer::Ledger, &place);
+        let mut answer = self.http.send(&request).map_err(failed)?;
+        answer.check_clock(Peer::Ledger)?;
+        let body = answer.read_all(LEDGER_ANSWER_BYTES_MAX).map_err(failed)?;
+        let action = target.rsplit('.').next().unwrap_or(target);
+        let crc32 = answer.header("x-amz-crc32");
+        match reply(&self.table, action, answer.status(), crc32, &body) {
+            Reply::Passing { problem } => Err(Fault::passing(problem)),
+            Reply::Expired { problem } => Err(self.credentials.expired(Peer::Ledger, problem)),
+            Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Ledger)),
+            Reply::Final { problem, advice } => {
+                Err(Fault::last(Stop::refused(Peer::Ledger, problem, advice)))
+            }
+            said => Ok(said),
+        }
+    }
+
+    fn odd(&self, problem: &str) -> Fault {
+        Fault::passing(format!(
+            "DynamoDB table {} in {}: {problem}",
+            self.table.name, self.table.region
+        ))
+    }
+}
+
+impl Ledger for DynamoDb {
+    fn load(&mut self, job_id: &str) -> Result<Option<Checkpoint>, Fault> {
+        match self.call(GET_TARGET, &get_item(&self.table, job_id), true)? {
+            Reply::Item(item) => Ok(item.map(|item| *item)),
+            _ => Err(self.odd("a read was answered like a write")),
+        }
+    }
+
+    fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
+        let body = update_item(&self.table, change, only_if).map_err(|TooLarge { bytes }| {
+            Fault::last(Stop::refused(
+                Peer::Ledger,
+                format!(
+                    "the checkpoint of job {} has {bytes} bytes, the limit is {ITEM_BYTES_MAX}",
+                    change.job_id
+                ),
+                "Shorten the longest of its settings (CSV_COLUMNS?)",
+            ))
+        })?;
+        // Sent twice, the second would find the first one's revision and be refused.
+        match self.call(UPDATE_TARGET, &body, false)? {
+            Reply::Item(Some(item)) => Ok(Stored::Done(item)),
+            Reply::Item(None) => Err(self.odd("a write was answered without its item")),
+            Reply::ConditionFailed(item) => Ok(Stored::Refused(item)),
+            _ => Err(self.odd("an answer that belongs to no write")),
+        }
+    }
+}
+
+fn wall_ms() -> u64 {
+    // Before 1970: the service will refuse the signature and name its own time.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::http_script::{Act, Script, answer};
+    use crate::wire::checkpoint::{Holder, Identities};
+
+    fn ledger(script: &Script) -> DynamoDb {
+        let lookup = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" => Some("AKID".to_owned()),
+            "AWS_SECRET_ACCESS_KEY" => Some("hush-hush".to_owned()),
+            "AWS_SESSION_TOKEN" => Some("whisper".to_owned()),
+            _ => None,
+        };
+        DynamoDb::new(
+            Http::new(&|_| None).unwrap(),
+            Table { name: "jobs".into(), region: "eu-central-1".into() },
+            Some(&script.endpoint),
+            Credentials::from_environment(&lookup),
+        )
+    }
+
+    fn us() -> OnlyIf {
+        let holder = Holder::Us { run_id: "r".into(), revision: 2, last_line: 7 };
+        OnlyIf { holder, identities: Identities::Any }
+    }
+
+    const ITEM: &str = r#"{"job_id": {"S": "j"}, "last_line": {"N": "7"}}"#;
+
+    #[test]
+    fn reads_and_writes_over_one_connection() {
+        let failed = format!(
+            r#"{{"__type": "x#ConditionalCheckFailedException", "message": "m", "Item": {ITEM}}}"#
+        );
+        let item = Checkpoint { job_id: "j".into(), last_line: Some(7), ..Checkpoint::default() };
+        let script = Script::run(vec![vec![
+            answer("200 OK", "", "{}"),
+            answer("200 OK", "", &format!(r#"{{"Item": {ITEM}}}"#)),
+            answer("200 OK", "", &format!(r#"{{"Attributes": {ITEM}}}"#)),
+            answer("400 Bad", "", &failed),
+        ]]);
+        let mut ledger = ledger(&script);
+        assert_eq!(ledger.load("j"), Ok(None));
+        assert_eq!(ledger.load("j"), Ok(Some(item.clone())));
+        let stored = Box::new(item.clone());
+        assert_eq!(ledger.store(&item, &us()), Ok(Stored::Done(stored.clone())));
+        assert_eq!(ledger.store(&item, &us()), Ok(Stored::Refused(Some(stored))));
+        drop(ledger);
+        let requests = script.requests();
+        for (request, action) in requests.iter().zip(["getitem", "getitem", "updateitem"]) {
+            assert!(request.starts_with("post / http/1.1"), "{request}");
+            assert!(request.contains(&format!("dynamodb_20120810.{action}\r\n")), "{request}");
+            assert!(request.contains("x-amz-security-token: whisper"), "{request}");
+            assert!(request.contains("/eu-central-1/dynamodb/aws4_request"), "{request}");
+        }
+    }
+
+    #[test]
+    fn a_write_whose_answer_is_lost_is_not_sent_again() {
+        let script = Script::run(vec![vec![Act::Ignore], vec![answer("200 OK", "", "{}")]]);
+        let mut ledger = ledger(&script);
+        let change = Checkpoint { job_id: "j".into(), ..Checkpoint::default() };
+        assert!(matches!(ledger.store(&change, &us()), Err(Fault::Passing(_))));
+        assert_eq!(ledger.load("j"), Ok(None));
+        drop(ledger);
+        assert_eq!(script.requests().len(), 2);
+    }
+
+    #[test]
+    fn refusals() {
+        let error = |code: &str| format!(r#"{{"__type": "x#{code}", "Message": "m"}}"#);
+        let wrong = "x-amz-crc32: 1\r\n";
+        let cases = [
+            (answer("400 Bad", "", &error("ResourceNotFoundException")), "create-table"),
+            (answer("400 Bad", "", &error("AccessDeniedException")), "dynamodb:GetItem"),
+            (answer("400 Bad", "", &error("ExpiredTokenException")), "AWS_SESSION_TOKEN"),
+            (answer("400 Bad", "", &error("RequestTimeTooSkewed")), "clock"),
+            (answer("400 Bad", "", &error("ThrottlingException")), "passing"),
+            (answer("200 OK", wrong, "{}"), "passing"),
+            (answer("200 OK", "", "<html>"), "passing"),
+            (answer("500 Oops", "", ""), "passing"),
+        ];
+        for (act, expected) in cases {
+            let script = Script::run(vec![vec![act]]);
+            let words = match ledger(&script).load("j").unwrap_err() {
+                Fault::Passing(trouble) => format!("passing: {}", trouble.problem),
+                Fault::Final(stop) => stop.to_string(),
+            };
+            assert!(words.contains(expected), "{words}");
+            assert!(!words.contains("hush") && !words.contains("whisper"), "{words}");
+        }
+    }
+}

@@ -1,1 +1,578 @@
-//! http
+//! HTTP: the one `ureq` agent. Status codes are answers, redirects are not followed, bodies
+//! come as they were sent.
+//!
+//! ```text
+//! send ── connect, TLS, request, head of the answer ──> Answer     at most CALL_TIMEOUT_MS
+//! Answer::read ── some bytes | not yet | end | cut                 at most SOURCE_READ_MS
+//! Answer::read_all ── a small body                                 within the call's time
+//! ```
+//!
+//! `ureq` knows time limits for a phase, not "wait for the head, look briefly at the body", so
+//! [`Patience`] sits on top of its transports and decides how long each read may take. A name
+//! lookup is not limited (`ureq` would spawn a thread for that).
+//!
+//! A connection that the server closed while it lay in the pool fails when it is used. A
+//! request that may be sent twice ([`Request::repeatable`]) is then sent once more at once, on
+//! a fresh connection; for any other it is a passing fault, since the server may have acted.
+
+use std::fmt;
+use std::io::{self, Read as _};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ureq::config::Config;
+use ureq::http::{Response, Uri};
+use ureq::unversioned::resolver::{ArrayVec, DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport, time,
+};
+use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
+
+use crate::flow::ports::{Fault, Read};
+use crate::limits::{
+    CALL_TIMEOUT_MS, CLOCK_SKEW_MS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_INPUT_BYTES, HTTP_OUTPUT_BYTES,
+    SOURCE_READ_MS,
+};
+use crate::port::credentials::Lookup;
+use crate::stop::{Peer, Stop};
+use crate::wire::http::{one_line, unix_seconds};
+
+/// The client; a clone shares its connections.
+#[derive(Clone)]
+pub struct Http {
+    direct: Agent,
+    /// For `https` alone, as `HTTPS_PROXY` says.
+    proxied: Option<Agent>,
+    clock: Arc<Clock>,
+}
+
+pub struct Request<'a> {
+    /// Without one, a GET.
+    pub body: Option<&'a [u8]>,
+    pub url: &'a str,
+    pub headers: &'a [(String, String)],
+    /// Sending it twice does no harm.
+    pub repeatable: bool,
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    pub problem: String,
+    /// Trying again will not help; what to do instead.
+    pub advice: Option<&'static str>,
+}
+
+impl Failed {
+    pub fn into_fault(self, peer: Peer, place: &str) -> Fault {
+        let problem = format!("{place}: {}", self.problem);
+        match self.advice {
+            None => Fault::passing(problem),
+            Some(advice) => Fault::last(Stop::refused(peer, problem, advice)),
+        }
+    }
+}
+
+impl Http {
+    /// `lookup` is the environment; the error names the variable.
+    pub fn new(lookup: Lookup<'_>) -> Result<Http, String> {
+        Http::with_patience(lookup, CALL_TIMEOUT_MS)
+    }
+
+    /// For tests that let a call run into its end.
+    #[cfg(test)]
+    pub(crate) fn impatient() -> Http {
+        Http::with_patience(&|_| None, 50).unwrap()
+    }
+
+    fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
+        let call_end_ms = AtomicU64::new(0);
+        let clock = Arc::new(Clock { start: Instant::now(), call_ms, call_end_ms });
+        let named = |name: &'static str| {
+            let value = lookup(name).or_else(|| lookup(&name.to_lowercase()));
+            value.filter(|value| !value.is_empty())
+        };
+        let proxied = match named("HTTPS_PROXY") {
+            None => None,
+            // The value may hold a password: it is not repeated.
+            Some(url) => {
+                let proxy = proxy(&url, named("NO_PROXY").as_deref())
+                    .map_err(|()| "HTTPS_PROXY is not the URL of an HTTP proxy".to_owned())?;
+                Some(agent(Some(proxy), &clock))
+            }
+        };
+        Ok(Http { direct: agent(None, &clock), proxied, clock })
+    }
+
+    pub fn send(&self, request: &Request<'_>) -> Result<Answer, Failed> {
+        self.clock.begin_call();
+        let sent = match self.attempt(request) {
+            Err(error) if request.repeatable && was_closed(&error) && self.clock.has_time() => {
+                self.attempt(request)
+            }
+            sent => sent,
+        };
+        let response = sent.map_err(|error| failed(&error))?;
+        let skew_ms = skew_ms(&response, SystemTime::now());
+        Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
+    }
+
+    fn attempt(&self, request: &Request<'_>) -> Result<Response<Body>, Error> {
+        let agent = match &self.proxied {
+            Some(proxied) if request.url.starts_with("https://") => proxied,
+            _ => &self.direct,
+        };
+        match request.body {
+            None => {
+                let mut builder = agent.get(request.url);
+                for (name, value) in request.headers {
+                    builder = builder.header(name, value);
+                }
+                builder.call()
+            }
+            Some(body) => {
+                let mut builder = agent.post(request.url);
+                for (name, value) in request.headers {
+                    builder = builder.header(name, value);
+                }
+                builder.send(body)
+            }
+        }
+    }
+}
+
+/// The head of an answer, and its body as it comes.
+pub struct Answer {
+    response: Response<Body>,
+    /// Our clock less the server's, where it sent a `Date`.
+    skew_ms: Option<i64>,
+    clock: Arc<Clock>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// `None` also for a header that is not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Stops a run whose clock is too far from the server's.
+    pub fn check_clock(&self, peer: Peer) -> Result<(), Fault> {
+        match self.skew_ms {
+            Some(skew_ms) if skew_ms.unsigned_abs() > CLOCK_SKEW_MS_MAX => {
+                Err(self.clock_wrong(peer))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// For a server that says so itself.
+    pub fn clock_wrong(&self, peer: Peer) -> Fault {
+        let skew_seconds = self.skew_ms.unwrap_or(0) / 1_000;
+        Fault::last(Stop::ClockWrong { peer, skew_seconds })
+    }
+
+    /// The next bytes of the body; waits at most [`SOURCE_READ_MS`] for them.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Failed> {
+        assert!(!buffer.is_empty(), "a read needs room");
+        match self.response.body_mut().as_reader().read(buffer) {
+            Ok(0) => Ok(Read::End),
+            Ok(bytes) => Ok(Read::Bytes(bytes)),
+            Err(error) => match Error::from(error) {
+                Error::Timeout(_) => Ok(Read::NotYet),
+                error => Err(failed(&error)),
+            },
+        }
+    }
+
+    /// The whole body, which has at most `bytes_max`, within what is left of the call's time.
+    pub fn read_all(&mut self, bytes_max: usize) -> Result<Vec<u8>, Failed> {
+        let mut body = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            match self.read(&mut chunk)? {
+                Read::End => return Ok(body),
+                Read::Bytes(count) => {
+                    body.extend(chunk.iter().take(count));
+                    if body.len() > bytes_max {
+                        let problem = format!("the answer is longer than {bytes_max} bytes");
+                        return Err(Failed { problem, advice: None });
+                    }
+                }
+                Read::NotYet => {}
+            }
+            if self.clock.left_of_call().is_zero() {
+                let problem = "the answer did not come to its end in time".into();
+                return Err(Failed { problem, advice: None });
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({})", self.status())
+    }
+}
+
+fn agent(proxy: Option<Proxy>, clock: &Arc<Clock>) -> Agent {
+    let call = Some(Duration::from_millis(clock.call_ms));
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(proxy)
+        .no_delay(true)
+        .user_agent(concat!("csv-to-kafka/", env!("CARGO_PKG_VERSION")))
+        .accept("")
+        .accept_encoding("")
+        .max_response_header_size(HTTP_HEAD_BYTES_MAX)
+        .input_buffer_size(HTTP_INPUT_BYTES)
+        .output_buffer_size(HTTP_OUTPUT_BYTES)
+        .max_idle_connections(4)
+        .max_idle_connections_per_host(1)
+        // Below what S3 and DynamoDB keep an idle connection.
+        .max_idle_age(Duration::from_secs(15))
+        // Each phase could take the whole call; `Patience` sees to their sum.
+        .timeout_connect(call)
+        .timeout_send_request(call)
+        .timeout_send_body(call)
+        .timeout_recv_response(call)
+        // Without limits, so that `Patience` can tell the body from the head.
+        .timeout_recv_body(None)
+        .timeout_per_call(None)
+        .timeout_global(None)
+        .timeout_resolve(None)
+        .timeout_per_read(None)
+        .timeout_per_write(None)
+        .timeout_await_100(None)
+        .build();
+    let connector = DefaultConnector::new().chain(PatienceConnector(Arc::clone(clock)));
+    Agent::with_parts(config, connector, Lookups)
+}
+
+fn proxy(url: &str, no_proxy: Option<&str>) -> Result<Proxy, ()> {
+    let parsed = Proxy::new(url).map_err(|_| ())?;
+    if !matches!(parsed.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
+        return Err(());
+    }
+    let Some(no_proxy) = no_proxy else { return Ok(parsed) };
+    let mut builder = Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
+    if let Some(username) = parsed.username() {
+        builder = builder.username(username);
+    }
+    if let Some(password) = parsed.password() {
+        builder = builder.password(password);
+    }
+    for host in no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty()) {
+        builder = builder.no_proxy(host);
+    }
+    builder.build().map_err(|_| ())
+}
+
+/// Whether the connection was closed on us before an answer came.
+fn was_closed(error: &Error) -> bool {
+    let Error::Io(error) = error else { return false };
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+fn failed(error: &Error) -> Failed {
+    let advice = match error {
+        Error::BadUri(_) | Error::Http(_) => {
+            Some("Mend AWS_ENDPOINT_URL and its like: they are URLs as in https://host:port")
+        }
+        // The library's error type is out of reach here, its words are not.
+        error if error.to_string().contains("invalid peer certificate") => Some(
+            "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own",
+        ),
+        _ => None,
+    };
+    let problem = match error {
+        Error::Timeout(Timeout::Connect) => "no connection in time".into(),
+        Error::Timeout(_) => "no answer in time".into(),
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the connection was closed before all had come".into()
+        }
+        Error::Io(error) => one_line(&error.to_string()),
+        error => one_line(&error.to_string()),
+    };
+    Failed { problem, advice }
+}
+
+fn skew_ms(response: &Response<Body>, now: SystemTime) -> Option<i64> {
+    let date = response.headers().get("date")?.to_str().ok()?;
+    let theirs_ms = unix_seconds(date)?.checked_mul(1_000)?;
+    // A clock before 1970 is wrong by more than any limit.
+    let ours_ms = match now.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).ok()?,
+        Err(_) => 0,
+    };
+    Some(ours_ms - theirs_ms)
+}
+
+// --- Time -------------------------------------------------------------------------------
+
+/// Until when the call that is under way may wait.
+#[derive(Debug)]
+struct Clock {
+    start: Instant,
+    /// What one call may take.
+    call_ms: u64,
+    call_end_ms: AtomicU64,
+}
+
+impl Clock {
+    fn begin_call(&self) {
+        self.call_end_ms.store(self.now_ms() + self.call_ms, Ordering::Relaxed);
+    }
+
+    fn left_of_call(&self) -> Duration {
+        let end_ms = self.call_end_ms.load(Ordering::Relaxed);
+        Duration::from_millis(end_ms.saturating_sub(self.now_ms()))
+    }
+
+    /// Whether a second attempt may begin: connecting may take a whole call's time.
+    fn has_time(&self) -> bool {
+        self.left_of_call() > Duration::from_millis(self.call_ms - self.call_ms / 8)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Puts [`Patience`] on top of the finished connection.
+#[derive(Debug)]
+struct PatienceConnector(Arc<Clock>);
+
+impl<In: Transport> Connector<In> for PatienceConnector {
+    type Out = Patience<In>;
+
+    fn connect(
+        &self,
+        _: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Patience<In>>, Error> {
+        Ok(chained.map(|inner| Patience { inner, clock: Arc::clone(&self.0) }))
+    }
+}
+
+/// Decides how long a transport may wait: until the call's end for the head of an answer, for
+/// [`SOURCE_READ_MS`] inside its body, which is the one phase that has no limit of its own.
+#[derive(Debug)]
+struct Patience<T> {
+    inner: T,
+    clock: Arc<Clock>,
+}
+
+impl<T: Transport> Patience<T> {
+    fn limited(&self, mut timeout: NextTimeout) -> Result<NextTimeout, Error> {
+        if timeout.after.is_not_happening() {
+            timeout.after = time::Duration::from_millis(SOURCE_READ_MS);
+        } else {
+            let left = self.clock.left_of_call();
+            if left.is_zero() {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            timeout.after = timeout.after.min(time::Duration::from(left));
+        }
+        Ok(timeout)
+    }
+}
+
+impl<T: Transport> Transport for Patience<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = self.limited(timeout)?;
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = self.limited(timeout)?;
+        self.inner.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+/// Looks names up on this thread, whatever the limits say.
+#[derive(Debug)]
+struct Lookups;
+
+impl Resolver for Lookups {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(Error::BadUri("no host in the URL".into()));
+        };
+        let Some(host) = DefaultResolver::host_and_port(scheme, authority) else {
+            return Err(Error::BadUri(format!("no port is known for {scheme}")));
+        };
+        let mut found: ResolvedSocketAddrs = ArrayVec::from_fn(|_| ([0, 0, 0, 0], 0).into());
+        let addresses_max = 16;
+        for address in host.to_socket_addrs().map_err(Error::Io)?.take(addresses_max) {
+            found.push(address);
+        }
+        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::http_script::{Act, Script, answer};
+
+    fn get(http: &Http, url: &str, repeatable: bool) -> Result<Answer, Failed> {
+        http.send(&Request { body: None, url, headers: &[], repeatable })
+    }
+
+    #[test]
+    fn an_answer_is_what_was_sent() {
+        let gzip = "content-encoding: gzip\r\n";
+        let script = Script::run(vec![vec![
+            answer("404 Not Found", gzip, "not gzip"),
+            answer("301 Moved", "location: http://127.0.0.1:1/\r\n", "moved"),
+            answer("200 OK", "", ""),
+        ]]);
+        let http = Http::new(&|_| None).unwrap();
+        for (status, body) in [(404, "not gzip"), (301, "moved"), (200, "")] {
+            let mut answer = get(&http, &format!("{}/a%20b//c", script.endpoint), false).unwrap();
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.read_all(100).unwrap(), body.as_bytes());
+        }
+        for request in script.requests() {
+            assert!(request.starts_with("get /a%20b//c http/1.1\r\n"), "{request}");
+            let agent = format!("user-agent: csv-to-kafka/{}\r\n", env!("CARGO_PKG_VERSION"));
+            assert!(request.contains(&agent), "{request}");
+            assert!(!request.contains("accept"), "{request}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_closed_in_the_pool() {
+        let script = || {
+            let first = vec![answer("200 OK", "", "1"), Act::Ignore];
+            Script::run(vec![first, vec![answer("200 OK", "", "2")]])
+        };
+        let http = Http::new(&|_| None).unwrap();
+        let server = script();
+        for body in ["1", "2"] {
+            let mut answer = get(&http, &server.endpoint, true).unwrap();
+            assert_eq!(answer.read_all(9).unwrap(), body.as_bytes());
+        }
+        assert_eq!(server.requests().len(), 3);
+
+        let server = script();
+        get(&http, &server.endpoint, false).unwrap().read_all(9).unwrap();
+        let failed = get(&http, &server.endpoint, false).unwrap_err();
+        assert!(failed.advice.is_none() && failed.problem.contains("closed"), "{failed:?}");
+        get(&http, &server.endpoint, false).unwrap();
+        assert_eq!(server.requests().len(), 3);
+    }
+
+    #[test]
+    fn a_call_comes_to_its_end() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Le".to_vec();
+        let body = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n123".to_vec();
+        let script = Script::run(vec![
+            vec![Act::Ignore, Act::Hold],
+            vec![Act::Answer(head), Act::Hold],
+            vec![Act::Answer(body), Act::Hold],
+        ]);
+        let http = Http::impatient();
+        for _ in 0..2 {
+            let failed = get(&http, &script.endpoint, true).unwrap_err();
+            assert_eq!(failed, Failed { problem: "no answer in time".into(), advice: None });
+        }
+        let failed = get(&http, &script.endpoint, true).unwrap().read_all(9).unwrap_err();
+        assert!(failed.problem.contains("did not come to its end"), "{failed:?}");
+        script.requests();
+    }
+
+    #[test]
+    fn a_body_has_a_bound() {
+        let script = Script::run(vec![vec![answer("200 OK", "", "123456")]]);
+        let http = Http::new(&|_| None).unwrap();
+        let failed = get(&http, &script.endpoint, true).unwrap().read_all(5).unwrap_err();
+        assert!(failed.problem.contains("longer than 5 bytes"), "{failed:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_stops_the_run() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = i64::try_from(now.as_secs()).unwrap();
+        // Beyond the limit by years; where exactly it lies is not a matter of a test's speed.
+        for (date, is_wrong) in [("Sun, 06 Nov 1994 08:49:37 GMT", true), ("no date", false)] {
+            let date_line = format!("date: {date}\r\n");
+            let script = Script::run(vec![vec![answer("503 Slow", &date_line, "")]]);
+            let http = Http::new(&|_| None).unwrap();
+            let checked = get(&http, &script.endpoint, true).unwrap().check_clock(Peer::Ledger);
+            match checked {
+                Err(Fault::Final(stop)) => {
+                    let Stop::ClockWrong { peer: Peer::Ledger, skew_seconds } = *stop else {
+                        panic!("{stop}")
+                    };
+                    assert!(is_wrong && skew_seconds >= now - 784_111_777, "{skew_seconds}");
+                }
+                Ok(()) => assert!(!is_wrong),
+                Err(fault) => panic!("{fault:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_reached() {
+        let http = Http::new(&|_| None).unwrap();
+        // A port that was ours a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let refused = get(&http, &format!("http://{address}/"), true).unwrap_err();
+        assert!(refused.problem.contains("refused") && refused.advice.is_none(), "{refused:?}");
+        let unknown = get(&http, "gopher://host/", true).unwrap_err();
+        assert!(unknown.advice.is_some(), "{unknown:?}");
+    }
+
+    #[test]
+    fn proxies() {
+        let cases = [
+            ("http://user:hush@proxy:3128", true),
+            ("proxy:3128", true),
+            ("socks5://proxy:1080", false),
+            ("http://hush@", false),
+        ];
+        for (url, is_proxy) in cases {
+            let lookup = |name: &str| match name {
+                "https_proxy" => Some(url.to_owned()),
+                "NO_PROXY" => Some("169.254.169.254, .internal".to_owned()),
+                _ => None,
+            };
+            match Http::new(&lookup) {
+                Ok(http) => assert!(is_proxy && http.proxied.is_some(), "{url}"),
+                Err(problem) => {
+                    assert!(!is_proxy, "{url}");
+                    assert!(problem.contains("HTTPS_PROXY") && !problem.contains("hush"));
+                }
+            }
+        }
+    }
+}

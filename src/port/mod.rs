@@ -11,6 +11,8 @@ pub mod embedded_log;
 pub mod file;
 pub mod file_ledger;
 pub mod http;
+#[cfg(test)]
+mod http_script;
 pub mod kafka;
 pub mod machine;
 pub mod resolve;

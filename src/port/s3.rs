@@ -1,1 +1,323 @@
-//! s3
+//! The source in S3: signed GETs, pinned by `If-Match`.
+//!
+//! ```text
+//! open ──GET──> head of the answer, judged ──> read … read ──> all bytes came: End
+//!                                               │ nothing for SOURCE_READ_MS: NotYet
+//!                                               └ cut, or silent for SOURCE_SILENCE_MS: passing
+//! ```
+//!
+//! The pin holds against everything: an object that is replaced between two GETs is refused
+//! by the service, one that is replaced during a GET goes on coming as it was.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::flow::ports::{Fault, Opened, Pin, Read, Source};
+use crate::limits::{HTTP_ERROR_BYTES_MAX, RETRY_DELAY_MS_MAX, SOURCE_SILENCE_MS};
+use crate::port::credentials::Credentials;
+use crate::port::http::{Answer, Http, Request};
+use crate::stop::{Peer, Stop};
+use crate::wire::aws_sign::{Scope, Unsigned, sign};
+use crate::wire::s3::{Asked, Headers, Place, Reply, reply};
+
+pub struct S3 {
+    http: Http,
+    place: Place,
+    credentials: Credentials,
+    open: Option<Body>,
+    silence_max: Duration,
+}
+
+/// What is open.
+struct Body {
+    /// `None`: at its end from the beginning.
+    answer: Option<Answer>,
+    left_bytes: u64,
+    heard: Instant,
+}
+
+impl S3 {
+    pub fn new(http: Http, place: Place, credentials: Credentials) -> S3 {
+        let silence_max = Duration::from_millis(SOURCE_SILENCE_MS);
+        S3 { http, place, credentials, open: None, silence_max }
+    }
+
+    fn get(&self, asked: &Asked<'_>) -> Result<Answer, Fault> {
+        let keys = self.credentials.current(Peer::Source)?;
+        let url = self.place.url();
+        let mut headers = asked.headers();
+        let request = Unsigned { method: "GET", url: &url, headers: &headers, body: b"" };
+        let scope = Scope { service: "s3", region: &self.place.region, wall_ms: wall_ms() };
+        let signed = sign(&request, &scope, &keys).map_err(|problem| {
+            let problem = format!("{}: {problem}", self.place.name());
+            Fault::last(Stop::refused(Peer::Source, problem, "Mend S3_BUCKET and S3_KEY"))
+        })?;
+        headers.extend(signed);
+        let request = Request { body: None, url: &url, headers: &headers, repeatable: true };
+        let failed =
+            |failed: crate::port::http::Failed| failed.into_fault(Peer::Source, &self.place.name());
+        let answer = self.http.send(&request).map_err(failed)?;
+        answer.check_clock(Peer::Source)?;
+        Ok(answer)
+    }
+}
+
+impl Source for S3 {
+    fn open(&mut self, from: u64, to: Option<u64>, pinned: Option<&Pin>) -> Result<Opened, Fault> {
+        self.open = None;
+        // Nothing is wanted, and yet the pin has to be held against the object: one byte is
+        // asked for and not read.
+        let wants_nothing = to.is_some_and(|to| to <= from);
+        let asked = Asked {
+            from,
+            to: if wants_nothing { Some(from.saturating_add(1)) } else { to },
+            pinned: pinned.map(|pin| (pin.etag.as_str(), pin.source_bytes)),
+        };
+        let mut answer = self.get(&asked)?;
+        let status = answer.status();
+        let mut error = Vec::new();
+        if !matches!(status, 200 | 206 | 412 | 416) {
+            error = answer
+                .read_all(HTTP_ERROR_BYTES_MAX)
+                .map_err(|failed| failed.into_fault(Peer::Source, &self.place.name()))?;
+        }
+        let headers = Headers {
+            content_length: answer.header("content-length"),
+            content_range: answer.header("content-range"),
+            etag: answer.header("etag"),
+            version_id: answer.header("x-amz-version-id"),
+            bucket_region: answer.header("x-amz-bucket-region"),
+            retry_after: answer.header("retry-after"),
+        };
+        let judged = reply(&self.place, &asked, status, &headers, &error);
+        let heard = Instant::now();
+        match judged {
+            Reply::Body { bytes, etag, version_id, source_bytes } => {
+                let found = Pin { etag, version_id, source_bytes };
+                self.open = Some(if wants_nothing {
+                    Body { answer: None, left_bytes: 0, heard }
+                } else {
+                    Body { answer: Some(answer), left_bytes: bytes, heard }
+                });
+                Ok(Opened::Open(pinned.cloned().unwrap_or(found)))
+            }
+            Reply::AtEnd => {
+                self.open = Some(Body { answer: None, left_bytes: 0, heard });
+                let pin = pinned.cloned();
+                Ok(pin.map_or(Opened::Replaced, Opened::Open))
+            }
+            Reply::Replaced => Ok(Opened::Replaced),
+            Reply::Passing { problem, pause_ms } => {
+                let mut fault = Fault::passing(problem);
+                if let Fault::Passing(trouble) = &mut fault {
+                    trouble.pause_ms = pause_ms.min(RETRY_DELAY_MS_MAX);
+                }
+                Err(fault)
+            }
+            Reply::Expired { problem } => Err(self.credentials.expired(Peer::Source, problem)),
+            Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Source)),
+            Reply::Final { problem, advice } => {
+                Err(Fault::last(Stop::refused(Peer::Source, problem, advice)))
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Fault> {
+        assert!(!buffer.is_empty(), "a read needs room");
+        let Some(body) = &mut self.open else {
+            return Err(Fault::passing(format!("{}: nothing is open", self.place.name())));
+        };
+        if body.left_bytes == 0 {
+            // The library puts the connection back when it is asked for more.
+            if let Some(mut answer) = body.answer.take() {
+                match answer.read(&mut [0]) {
+                    Ok(Read::End | Read::NotYet) | Err(_) => {}
+                    Ok(Read::Bytes(_)) => unreachable!("ureq keeps to the Content-Length"),
+                }
+            }
+            return Ok(Read::End);
+        }
+        let Some(answer) = &mut body.answer else { return Ok(Read::End) };
+        let room_bytes = usize::try_from(body.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        let (room, _) = buffer.split_at_mut(room_bytes);
+        let left_bytes = body.left_bytes;
+        let problem = match answer.read(room) {
+            Ok(Read::Bytes(count)) => {
+                assert!(count <= room_bytes, "a read fills no more than its buffer");
+                body.left_bytes -= u64::try_from(count).unwrap_or(u64::MAX);
+                body.heard = Instant::now();
+                return Ok(Read::Bytes(count));
+            }
+            Ok(Read::NotYet) if body.heard.elapsed() < self.silence_max => {
+                return Ok(Read::NotYet);
+            }
+            Ok(Read::NotYet) => {
+                format!("nothing came for {} s", self.silence_max.as_secs())
+            }
+            Ok(Read::End) => "the connection was closed before all had come".into(),
+            Err(failed) => failed.problem,
+        };
+        self.open = None;
+        let name = self.place.name();
+        Err(Fault::passing(format!("{name}: {problem} ({left_bytes} bytes were still to come)")))
+    }
+}
+
+fn wall_ms() -> u64 {
+    // Before 1970: the service will refuse the signature and name its own time.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::http_script::{Act, Script, answer};
+
+    fn source(script: &Script) -> S3 {
+        let lookup = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" => Some("AKID".to_owned()),
+            "AWS_SECRET_ACCESS_KEY" => Some("hush-hush".to_owned()),
+            _ => None,
+        };
+        let place = Place {
+            bucket: "bucket".into(),
+            key: "größe.csv".into(),
+            region: "eu-central-1".into(),
+            endpoint: Some(script.endpoint.clone()),
+        };
+        S3::new(Http::new(&|_| None).unwrap(), place, Credentials::from_environment(&lookup))
+    }
+
+    fn pin(source_bytes: u64) -> Pin {
+        Pin { etag: "\"e\"".into(), version_id: Some("v".into()), source_bytes }
+    }
+
+    /// Everything until the end or a fault.
+    fn drain(source: &mut S3) -> (String, Result<(), Fault>) {
+        let (mut text, mut buffer) = (String::new(), [0; 3]);
+        loop {
+            match source.read(&mut buffer) {
+                Ok(Read::Bytes(count)) => {
+                    assert!(count > 0);
+                    text.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                }
+                Ok(Read::NotYet) => {}
+                Ok(Read::End) => return (text, Ok(())),
+                Err(fault) => return (text, Err(fault)),
+            }
+        }
+    }
+
+    const ETAG: &str = "etag: \"e\"\r\nx-amz-version-id: v\r\n";
+
+    #[test]
+    fn a_source_is_read_in_parts_over_one_connection() {
+        let part = |range: &str| format!("{ETAG}content-range: bytes {range}\r\n");
+        let script = Script::run(vec![vec![
+            answer("200 OK", ETAG, "0123456789"),
+            answer("206 Partial", &part("0-3/10"), "0123"),
+            answer("206 Partial", &part("7-9/10"), "789"),
+            answer("416 Range", "content-range: bytes */10\r\n", ""),
+            answer("200 OK", ETAG, ""),
+        ]]);
+        let mut source = source(&script);
+        let steps = [
+            (0, None, None, "0123456789", 10),
+            (0, Some(4), Some(pin(10)), "0123", 10),
+            (7, None, Some(pin(10)), "789", 10),
+            (10, None, Some(pin(10)), "", 10),
+            (0, None, None, "", 0),
+        ];
+        for (from, to, pinned, expected, source_bytes) in steps {
+            let opened = source.open(from, to, pinned.as_ref()).unwrap();
+            assert_eq!(opened, Opened::Open(pin(source_bytes)));
+            assert_eq!(drain(&mut source), (expected.to_owned(), Ok(())));
+            assert_eq!(source.read(&mut [0; 9]), Ok(Read::End));
+        }
+        drop(source);
+        let requests = script.requests();
+        let expected = [
+            (None, false),
+            (Some("range: bytes=0-3"), true),
+            (Some("range: bytes=7-"), true),
+            (Some("range: bytes=10-"), true),
+            (None, false),
+        ];
+        assert_eq!(requests.len(), expected.len());
+        for (request, (range, is_pinned)) in requests.iter().zip(expected) {
+            assert!(request.starts_with("get /bucket/gr%c3%b6%c3%9fe.csv http/1.1"), "{request}");
+            assert_eq!(request.lines().find(|line| line.starts_with("range")), range);
+            assert_eq!(request.contains("if-match: \"e\""), is_pinned);
+            assert!(request.contains("/eu-central-1/s3/aws4_request, signedheaders="), "{request}");
+            assert!(!request.contains("hush"), "{request}");
+        }
+    }
+
+    #[test]
+    fn an_empty_part_still_holds_the_pin() {
+        let range = format!("{ETAG}content-range: bytes 4-4/10\r\n");
+        let script = Script::run(vec![
+            vec![answer("206 Partial", &range, "4")],
+            vec![answer("412 Precondition Failed", "", "")],
+        ]);
+        let mut source = source(&script);
+        assert_eq!(source.open(4, Some(4), Some(&pin(10))), Ok(Opened::Open(pin(10))));
+        assert_eq!(source.read(&mut [0; 9]), Ok(Read::End));
+        assert_eq!(source.open(4, Some(4), Some(&pin(10))), Ok(Opened::Replaced));
+        drop(source);
+        assert!(script.requests().iter().all(|request| request.contains("range: bytes=4-4\r\n")));
+    }
+
+    #[test]
+    fn a_body_that_is_cut_or_silent() {
+        let half = format!("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n{ETAG}\r\n01234");
+        let script = Script::run(vec![
+            vec![Act::Answer(half.clone().into_bytes())],
+            vec![Act::Answer(half.into_bytes()), Act::Hold],
+        ]);
+        let mut source = source(&script);
+        source.open(0, None, None).unwrap();
+        let (text, end) = drain(&mut source);
+        let Err(Fault::Passing(trouble)) = end else { panic!("{end:?}") };
+        assert_eq!(text, "01234");
+        assert!(trouble.problem.contains("(5 bytes were still to come)"), "{trouble:?}");
+        assert!(matches!(source.read(&mut [0]), Err(Fault::Passing(_))));
+
+        source.open(0, None, None).unwrap();
+        let mut buffer = [0; 9];
+        assert_eq!(source.read(&mut buffer), Ok(Read::Bytes(5)));
+        assert_eq!(source.read(&mut buffer), Ok(Read::NotYet));
+        assert_eq!(source.read(&mut buffer), Ok(Read::NotYet));
+        source.silence_max = Duration::ZERO;
+        let Err(Fault::Passing(trouble)) = source.read(&mut buffer) else { panic!() };
+        assert!(trouble.problem.contains("nothing came for"), "{trouble:?}");
+        // The script ends only if the silent connection was hung up.
+        assert_eq!(script.requests().len(), 2);
+    }
+
+    #[test]
+    fn refusals() {
+        let error = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+        let far = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let chunked = "HTTP/1.1 200 OK\r\nEtag: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        let cases = [
+            (answer("404 Not Found", "", &error("NoSuchKey")), "S3_KEY"),
+            (answer("403 Forbidden", "", &error("AccessDenied")), "s3:GetObject"),
+            (answer("400 Bad", "", &error("ExpiredToken")), "AWS_SESSION_TOKEN"),
+            (answer("403 Forbidden", far, &error("RequestTimeTooSkewed")), "clock"),
+            (answer("200 OK", far, "abc"), "clock"),
+            (answer("503 Slow", "retry-after: 2\r\n", &error("SlowDown")), "passing 2000"),
+            (answer("503 Slow", "retry-after: 99999\r\n", ""), "passing 16000"),
+            (Act::Answer(chunked.into()), "Content-Length"),
+        ];
+        for (act, expected) in cases {
+            let script = Script::run(vec![vec![act]]);
+            let mut source = source(&script);
+            let words = match source.open(0, None, None).unwrap_err() {
+                Fault::Passing(trouble) => format!("passing {}", trouble.pause_ms),
+                Fault::Final(stop) => stop.to_string(),
+            };
+            assert!(words.contains(expected) && !words.contains("hush"), "{words}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub mod checkpoint_json;
 pub mod compress;
 pub mod csv;
 pub mod dynamodb;
+pub mod http;
 pub mod kafka;
 pub mod provenance;
 pub mod record;

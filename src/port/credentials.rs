@@ -233,9 +233,12 @@ mod tests {
         assert_eq!(id(), "AKID2");
     }
 
+    type Expected = Result<Option<&'static str>, ()>;
+    type Variables = &'static [(&'static str, &'static str)];
+
     #[test]
     fn regions_and_endpoints() {
-        let regions: [(&'static [_], Option<&str>); 5] = [
+        let regions: [(Variables, Option<&str>); 5] = [
             (&[("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "x")], Some("eu-central-1")),
             (&[("AWS_DEFAULT_REGION", "us-west-2")], Some("us-west-2")),
             (&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-west-2")], Some("us-west-2")),
@@ -246,7 +249,7 @@ mod tests {
             assert_eq!(region(&of(values)).ok().as_deref(), expected, "{values:?}");
         }
         let both = &[("AWS_ENDPOINT_URL", "http://a:1/"), ("AWS_ENDPOINT_URL_S3", "https://b")];
-        let endpoints: [(Service, &'static [_], Result<Option<&str>, ()>); 6] = [
+        let endpoints: [(Service, Variables, Expected); 6] = [
             (Service::S3, both, Ok(Some("https://b"))),
             (Service::DynamoDb, both, Ok(Some("http://a:1"))),
             (Service::S3, &[], Ok(None)),

@@ -1,11 +1,9 @@
-//! The ledger in `DynamoDB`: one attempt a call, every write conditional.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The ledger in DynamoDB: one attempt a call, every write conditional.
 
 use crate::flow::ports::{Fault, Ledger, Stored};
 use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX};
 use crate::port::credentials::Credentials;
-use crate::port::http::{Http, Request};
+use crate::port::http::{Failed, Http, Request, wall_ms};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
@@ -51,7 +49,7 @@ impl DynamoDb {
         })?;
         headers.extend(signed);
         let request = Request { body: Some(body), url: &self.url, headers: &headers, repeatable };
-        let failed = |failed: crate::port::http::Failed| failed.into_fault(Peer::Ledger, &place);
+        let failed = |failed: Failed| failed.into_fault(Peer::Ledger, &place);
         let mut answer = self.http.send(&request).map_err(failed)?;
         answer.check_clock(Peer::Ledger)?;
         let body = answer.read_all(LEDGER_ANSWER_BYTES_MAX).map_err(failed)?;
@@ -103,12 +101,6 @@ impl Ledger for DynamoDb {
             _ => Err(self.odd("an answer that belongs to no write")),
         }
     }
-}
-
-fn wall_ms() -> u64 {
-    // Before 1970: the service will refuse the signature and name its own time.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

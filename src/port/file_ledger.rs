@@ -26,6 +26,9 @@ pub struct FileLedger {
     path: PathBuf,
 }
 
+/// An item as it lies in the file, and what it says.
+type Item = (Map<String, Value>, Checkpoint);
+
 impl FileLedger {
     pub fn new(path: impl Into<PathBuf>) -> FileLedger {
         FileLedger { path: path.into() }
@@ -57,11 +60,7 @@ impl FileLedger {
         }
     }
 
-    fn item(
-        &self,
-        jobs: &Map<String, Value>,
-        job_id: &str,
-    ) -> Result<Option<(Map<String, Value>, Checkpoint)>, Fault> {
+    fn item(&self, jobs: &Map<String, Value>, job_id: &str) -> Result<Option<Item>, Fault> {
         let Some(item) = jobs.get(job_id) else { return Ok(None) };
         let Value::Object(item) = item else {
             return Err(self.damaged(&format!("what it holds for job {job_id} is not an object")));

@@ -114,7 +114,11 @@ impl Http {
             }
             sent => sent,
         };
-        let response = sent.map_err(|error| failed(&error))?;
+        let response = sent.map_err(|error| {
+            let mut failed = failed(&error);
+            failed.problem = format!("{} ({})", failed.problem, host(request.url));
+            failed
+        })?;
         let skew_ms = skew_ms(&response, SystemTime::now());
         Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
     }
@@ -310,6 +314,21 @@ fn failed(error: &Error) -> Failed {
     Failed { problem, advice }
 }
 
+/// The host of the URL, for messages.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// The time to sign for, in Unix milliseconds.
+pub fn wall_ms() -> u64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        // The service refuses the signature, and the answer's date shows why.
+        Err(_before_1970) => 0,
+    }
+}
+
 fn skew_ms(response: &Response<Body>, now: SystemTime) -> Option<i64> {
     let date = response.headers().get("date")?.to_str().ok()?;
     let theirs_ms = unix_seconds(date)?.checked_mul(1_000)?;
@@ -501,7 +520,8 @@ mod tests {
         let http = Http::impatient();
         for _ in 0..2 {
             let failed = get(&http, &script.endpoint, true).unwrap_err();
-            assert_eq!(failed, Failed { problem: "no answer in time".into(), advice: None });
+            let problem = format!("no answer in time ({})", host(&script.endpoint));
+            assert_eq!(failed, Failed { problem, advice: None });
         }
         let failed = get(&http, &script.endpoint, true).unwrap().read_all(9).unwrap_err();
         assert!(failed.problem.contains("did not come to its end"), "{failed:?}");

@@ -9,12 +9,12 @@
 //! The pin holds against everything: an object that is replaced between two GETs is refused
 //! by the service, one that is replaced during a GET goes on coming as it was.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::flow::ports::{Fault, Opened, Pin, Read, Source};
 use crate::limits::{HTTP_ERROR_BYTES_MAX, RETRY_DELAY_MS_MAX, SOURCE_SILENCE_MS};
 use crate::port::credentials::Credentials;
-use crate::port::http::{Answer, Http, Request};
+use crate::port::http::{Answer, Failed, Http, Request, wall_ms};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
 use crate::wire::s3::{Asked, Headers, Place, Reply, reply};
@@ -32,7 +32,8 @@ struct Body {
     /// `None`: at its end from the beginning.
     answer: Option<Answer>,
     left_bytes: u64,
-    heard: Instant,
+    /// How long we have waited for the next byte; a time in which nobody asked does not count.
+    silent: Duration,
 }
 
 impl S3 {
@@ -53,8 +54,7 @@ impl S3 {
         })?;
         headers.extend(signed);
         let request = Request { body: None, url: &url, headers: &headers, repeatable: true };
-        let failed =
-            |failed: crate::port::http::Failed| failed.into_fault(Peer::Source, &self.place.name());
+        let failed = |failed: Failed| failed.into_fault(Peer::Source, &self.place.name());
         let answer = self.http.send(&request).map_err(failed)?;
         answer.check_clock(Peer::Source)?;
         Ok(answer)
@@ -89,21 +89,23 @@ impl Source for S3 {
             retry_after: answer.header("retry-after"),
         };
         let judged = reply(&self.place, &asked, status, &headers, &error);
-        let heard = Instant::now();
+        let silent = Duration::ZERO;
         match judged {
             Reply::Body { bytes, etag, version_id, source_bytes } => {
                 let found = Pin { etag, version_id, source_bytes };
                 self.open = Some(if wants_nothing {
-                    Body { answer: None, left_bytes: 0, heard }
+                    Body { answer: None, left_bytes: 0, silent }
                 } else {
-                    Body { answer: Some(answer), left_bytes: bytes, heard }
+                    Body { answer: Some(answer), left_bytes: bytes, silent }
                 });
                 Ok(Opened::Open(pinned.cloned().unwrap_or(found)))
             }
             Reply::AtEnd => {
-                self.open = Some(Body { answer: None, left_bytes: 0, heard });
-                let pin = pinned.cloned();
-                Ok(pin.map_or(Opened::Replaced, Opened::Open))
+                self.open = Some(Body { answer: None, left_bytes: 0, silent });
+                let Some(pin) = pinned else {
+                    unreachable!("without a pin nobody knows where the end is")
+                };
+                Ok(Opened::Open(pin.clone()))
             }
             Reply::Replaced => Ok(Opened::Replaced),
             Reply::Passing { problem, pause_ms } => {
@@ -140,17 +142,19 @@ impl Source for S3 {
         let room_bytes = usize::try_from(body.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
         let (room, _) = buffer.split_at_mut(room_bytes);
         let left_bytes = body.left_bytes;
+        let asked = Instant::now();
         let problem = match answer.read(room) {
             Ok(Read::Bytes(count)) => {
                 assert!(count <= room_bytes, "a read fills no more than its buffer");
                 body.left_bytes -= u64::try_from(count).unwrap_or(u64::MAX);
-                body.heard = Instant::now();
+                body.silent = Duration::ZERO;
                 return Ok(Read::Bytes(count));
             }
-            Ok(Read::NotYet) if body.heard.elapsed() < self.silence_max => {
-                return Ok(Read::NotYet);
-            }
             Ok(Read::NotYet) => {
+                body.silent += asked.elapsed();
+                if body.silent < self.silence_max {
+                    return Ok(Read::NotYet);
+                }
                 format!("nothing came for {} s", self.silence_max.as_secs())
             }
             Ok(Read::End) => "the connection was closed before all had come".into(),
@@ -160,12 +164,6 @@ impl Source for S3 {
         let name = self.place.name();
         Err(Fault::passing(format!("{name}: {problem} ({left_bytes} bytes were still to come)")))
     }
-}
-
-fn wall_ms() -> u64 {
-    // Before 1970: the service will refuse the signature and name its own time.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

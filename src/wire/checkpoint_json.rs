@@ -1,4 +1,4 @@
-//! The checkpoint item as JSON: the plain object of the ledger file, and `DynamoDB`'s typed
+//! The checkpoint item as JSON: the plain object of the ledger file, and DynamoDB's typed
 //! attributes.
 //!
 //! ```text
@@ -51,12 +51,12 @@ pub fn from_plain(attributes: &Map<String, Value>) -> Result<Checkpoint, Damaged
     read(&|name| Ok(attributes.get(name).cloned()))
 }
 
-/// Plain attributes as `DynamoDB` wants them.
+/// Plain attributes as DynamoDB wants them.
 pub fn to_typed(plain: &Map<String, Value>) -> Map<String, Value> {
     plain.iter().map(|(name, value)| (name.clone(), typed(value))).collect()
 }
 
-/// The checkpoint that `DynamoDB`'s typed attributes hold.
+/// The checkpoint that DynamoDB's typed attributes hold.
 pub fn from_typed(attributes: &Map<String, Value>) -> Result<Checkpoint, Damaged> {
     read(&|name| {
         let Some(value) = attributes.get(name) else { return Ok(None) };

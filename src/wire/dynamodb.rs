@@ -1,4 +1,4 @@
-//! Two requests of `DynamoDB` and their answers: `GetItem` (consistent) and `UpdateItem`
+//! Two requests of DynamoDB and their answers: `GetItem` (consistent) and `UpdateItem`
 //! (conditional).
 //!
 //! ```text
@@ -131,7 +131,7 @@ impl Expression {
         alias
     }
 
-    fn number(&mut self, name: &str, number: impl ToString) -> String {
+    fn number(&mut self, name: &str, number: u64) -> String {
         let placeholder = format!(":if_{name}");
         self.values.insert(placeholder.clone(), json!({"N": number.to_string()}));
         placeholder
@@ -161,7 +161,7 @@ impl Expression {
                 });
                 let alias = self.name("revision");
                 terms.push(match revision {
-                    Some(revision) => format!("{alias} = {}", self.number("revision", revision)),
+                    Some(revision) => format!("{alias} = {}", self.number("revision", *revision)),
                     None => format!("attribute_not_exists({alias})"),
                 });
             }
@@ -169,9 +169,9 @@ impl Expression {
                 let alias = self.name("run_id");
                 terms.push(format!("{alias} = {}", self.text("run_id", run_id)));
                 let alias = self.name("revision");
-                terms.push(format!("{alias} < {}", self.number("revision", revision)));
+                terms.push(format!("{alias} < {}", self.number("revision", *revision)));
                 let alias = self.name("last_line");
-                terms.push(format!("{alias} <= {}", self.number("last_line", last_line)));
+                terms.push(format!("{alias} <= {}", self.number("last_line", *last_line)));
             }
         }
         let status = self.name("status");
@@ -184,7 +184,7 @@ impl Expression {
         };
         if let Some((name, count)) = producers {
             let alias = self.name(name);
-            let expected = self.number("producers", count);
+            let expected = self.number("producers", count as u64);
             let has_count = format!("size({alias}) = {expected}");
             terms.push(match count {
                 0 => format!("(attribute_not_exists({alias}) OR {has_count})"),

@@ -1,9 +1,11 @@
 """Stopped in good order and started again: nothing lost, nothing repeated, nothing read twice."""
 
+import json
 import signal
 import time
 
 from lab import csvgen
+from lab.consumer import log_range, read_all
 from lab.httpproxy import HttpProxy
 from lab.job import AGAIN, COMPLETE
 
@@ -47,6 +49,44 @@ def only_what_is_needed(requests, item):
         assert request.range in allowed, f"asked for {request.range}, needed only {allowed}"
         assert request.headers.get("if-match") == item["etag"]
     assert len(gets) <= 2, [request.range for request in gets]
+
+
+def test_a_resume_near_the_end_of_a_long_file(lab, full, figure):
+    """At 99 % of a long object a resume begins producing at once, having read only the header and the rest."""
+    rows = 100_000_000 if full else 3_000_000
+    path = lab.dir / "long.csv"
+    with open(path, "w") as out:
+        out.write("id,v\n")
+        for start in range(1, rows + 1, 100_000):
+            out.write("".join(f"{n},{n % 97}\n" for n in range(start, start + 100_000)))
+    size = path.stat().st_size
+    key = lab.put(path)
+    path.unlink()
+    topic = lab.topic()
+    with HttpProxy(lab.s3.endpoint) as s3:
+        job = lab.job(key, topic, AWS_ENDPOINT_URL_S3=s3.endpoint)
+        for part, rate in ((0.9, None), (0.99, rows // 50)):
+            run = job.start(MAX_ROWS_PER_SECOND=rate)
+            while run.alive() and log_range(lab.kafka.bootstrap, topic)[1] < rows * part:
+                time.sleep(0.02)
+            run.terminate()
+            assert run.wait(30) == AGAIN, run.said
+        item = lab.item(job)
+        end = log_range(lab.kafka.bootstrap, topic)[1]
+        assert rows * 0.9 < item["last_line"] == end < rows
+        s3.requests.clear()
+        started = time.monotonic()
+        run = job.start(MAX_ROWS_PER_SECOND=rows // 200)
+        while run.alive() and log_range(lab.kafka.bootstrap, topic)[1] == end:
+            pass
+        began = time.monotonic() - started
+        assert run.wait(120) == COMPLETE, run.said
+        only_what_is_needed(s3.requests, item)
+    assert log_range(lab.kafka.bootstrap, topic) == (0, rows)
+    last = list(read_all(lab.kafka.bootstrap, topic, offset=end - 1))
+    assert [json.loads(r.value)["_source_line"] for r in last] == list(range(end, rows + 1))
+    lab.kafka.delete_topic(topic)
+    figure(f"resumed at row {end + 1} of {rows} ({size / 1e6:.0f} MB): the first new record was there after {began:.2f} s")
 
 
 def test_a_stop_while_the_broker_is_frozen(lab, own_cluster):

@@ -22,13 +22,20 @@ def _consumer(bootstrap: str) -> Consumer:
     })
 
 
+_askers: dict[str, Consumer] = {}
+
+
 def log_range(bootstrap: str, topic: str, partition: int = 0) -> tuple[int, int]:
-    """Log start and log end."""
-    consumer = _consumer(bootstrap)
-    try:
-        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
-    finally:
-        consumer.close()
+    """Log start and log end. Tests ask this many times a second, so the connection is kept."""
+    if bootstrap not in _askers:
+        _askers[bootstrap] = _consumer(bootstrap)
+    return _askers[bootstrap].get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+
+
+def forget(bootstrap: str):
+    """These brokers are about to go."""
+    if asker := _askers.pop(bootstrap, None):
+        asker.close()
 
 
 def read_all(bootstrap: str, topic: str, partition: int = 0, offset: int = 0):

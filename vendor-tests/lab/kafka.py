@@ -13,6 +13,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from .consumer import forget
 from .ground import CACHE, Server, free_port, wait_until
 
 JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
@@ -113,6 +114,7 @@ class Cluster:
         return self
 
     def stop(self):
+        forget(self.bootstrap)
         for node in self.nodes:
             node.server.thaw()
             node.server.kill()

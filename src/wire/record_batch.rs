@@ -455,6 +455,53 @@ mod tests {
     }
 
     #[test]
+    fn batches_that_kafka_wrote() {
+        let cases: [(&str, &[u8], usize); 5] = [
+            ("none", include_bytes!("testdata/kafka-batches/none.batch"), 700),
+            ("gzip", include_bytes!("testdata/kafka-batches/gzip.batch"), 70_000),
+            ("snappy", include_bytes!("testdata/kafka-batches/snappy.batch"), 70_000),
+            ("lz4", include_bytes!("testdata/kafka-batches/lz4.batch"), 70_000),
+            ("zstd", include_bytes!("testdata/kafka-batches/zstd.batch"), 70_000),
+        ];
+        for (name, bytes, large_bytes) in cases {
+            let header = BatchHeader::parse(bytes).unwrap();
+            let expected = BatchHeader {
+                base_offset: 1000,
+                batch_bytes: bytes.len(),
+                attributes: Compression::parse(name).unwrap().number(),
+                last_offset_delta: 299,
+                max_timestamp_ms: 1_700_000_000_000 + 299 * 7,
+                producer_id: 7,
+                producer_epoch: 2,
+                base_sequence: 2_147_483_600,
+                record_count: 300,
+            };
+            assert_eq!(header, expected, "{name}");
+            assert_eq!((header.last_offset(), header.last_sequence()), (1299, 251), "{name}");
+            assert!(is_checksum_right(bytes), "{name}");
+            let mut scratch = Vec::new();
+            let read: Vec<_> = records(&header, bytes, 100_000, &mut scratch).unwrap().collect();
+            assert_eq!(read.len(), 300, "{name}");
+            for (number, record) in (0..).zip(read) {
+                let record = record.unwrap();
+                let key = match number % 3 {
+                    0 => None,
+                    1 => Some(String::new()),
+                    _ => Some(format!("key-{number}")),
+                };
+                let value = match number {
+                    150 => Some("x".repeat(large_bytes)),
+                    299 => None,
+                    _ => Some(format!(r#"{{"row":"{number}","city":"Köln"}}"#)),
+                };
+                assert_eq!(record.offset_delta, number, "{name}");
+                assert_eq!(record.key, key.as_deref().map(str::as_bytes), "{name}, {number}");
+                assert_eq!(record.value, value.as_deref().map(str::as_bytes), "{name}, {number}");
+            }
+        }
+    }
+
+    #[test]
     fn every_covered_byte_counts() {
         for at in CRC_AT..77 {
             let mut bytes = two_records();

@@ -15,6 +15,7 @@ pub mod http;
 mod http_script;
 pub mod kafka;
 pub mod machine;
+pub mod partition_file;
 pub mod resolve;
 pub mod s3;
 pub mod segments;

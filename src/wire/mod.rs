@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod checkpoint_json;
 pub mod compress;
 pub mod csv;
+pub mod decompress;
 pub mod dynamodb;
 pub mod http;
 pub mod kafka;

@@ -25,7 +25,8 @@
 
 use std::fmt;
 
-use crate::wire::compress::{Compression, Unreadable, decompress};
+use crate::wire::compress::Compression;
+use crate::wire::decompress::{Unreadable, decompress};
 
 /// Where the records begin.
 pub const HEADER_BYTES: usize = 61;

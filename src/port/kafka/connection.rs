@@ -13,10 +13,10 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::port::resolve::resolve;
 use crate::port::stream::{Deadline, Moved, Stream};
 use crate::stop::{Peer, Stop};
-use crate::wire::kafka::bootstrap::show_server;
 use crate::wire::kafka::bounds::ANSWER_BYTES_MAX;
 use crate::wire::kafka::frame::{FrameReader, correlation_id};
 use crate::wire::kafka::requests::{API_VERSIONS, Ask};
+use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::{Offer, Versions};
 use crate::wire::kafka::{Garbled, answers};
 

@@ -420,7 +420,9 @@ impl Walk {
                 }
                 Some(Err(bad)) => return Err((self.reached, bad)),
             };
-            let is_wanted = header.last_offset() >= self.from && header.base_offset < self.to;
+            let is_wanted = self.from < self.to
+                && header.last_offset() >= self.from
+                && header.base_offset < self.to;
             if is_wanted {
                 match &mut visit {
                     Visit::Headers(visit) => visit(&header),
@@ -496,3 +498,6 @@ fn number<'a, T: std::str::FromStr>(
         })
         .transpose()
 }
+
+#[cfg(test)]
+mod tests;

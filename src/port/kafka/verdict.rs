@@ -2,12 +2,12 @@
 
 use crate::flow::ports::{Fault, Missing, Trouble};
 use crate::stop::{Peer, Stop};
-use crate::wire::kafka::bootstrap::show_server;
 use crate::wire::kafka::errors::{
     CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED,
     UNKNOWN_TOPIC_OR_PARTITION, is_final, show_error,
 };
 use crate::wire::kafka::frame::{BadFrame, Foreign};
+use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::Lacks;
 
 use super::KafkaConfig;

@@ -256,3 +256,166 @@ fn decode_shared<A: Decodable + HeaderVersion>(
         .map_err(|why| garbled(why.to_string()))?;
     A::decode(&mut left, version).map_err(|why| garbled(why.to_string()))
 }
+
+/// Answers of real brokers, in every version that is spoken: `request version frame`, a line
+/// each. The topic `t2` held nothing until Produce wrote one record in each of its versions.
+#[cfg(test)]
+mod tests {
+    use super::super::produce;
+    use super::*;
+
+    const KAFKA_3_9: &str = include_str!("golden/kafka-3.9.1.txt");
+    const KAFKA_4_1: &str = include_str!("golden/kafka-4.1.0.txt");
+
+    fn frames(text: &'static str) -> Vec<(&'static str, i16, Vec<u8>)> {
+        let line = |line: &'static str| {
+            let mut words = line.split(' ');
+            let (name, version, hex) =
+                (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let bytes = (0..hex.len()).step_by(2).map(byte).collect();
+            (name, version.parse().unwrap(), bytes)
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// What was read, in a few words.
+    fn read(name: &str, version: i16, frame: &[u8]) -> Result<String, Garbled> {
+        let found = match name {
+            "ApiVersions" => {
+                let offers = api_versions(frame, version)?;
+                offers.map_or("refused".into(), |offers| format!("{} offers", offers.len()))
+            }
+            "Metadata" => {
+                let Metadata { cluster_id, brokers, topic_id, partition_count, partition, .. } =
+                    metadata(frame, version, "t2", 0)?;
+                let brokers: Vec<_> =
+                    brokers.iter().map(|node| format!("{}={}", node.id, node.host)).collect();
+                let state = partition.map(|state| {
+                    let PartitionState { leader_id, leader_epoch, .. } = state;
+                    (leader_id, leader_epoch, state.replica_count, state.in_sync_count)
+                });
+                format!(
+                    "{cluster_id:?} {brokers:?} id {} of {partition_count}: {state:?}",
+                    topic_id.is_some()
+                )
+            }
+            "InitProducerId" => {
+                let NewProducer { error_code, id, epoch, .. } = init_producer_id(frame, version)?;
+                format!("error {error_code}, id above 0 {}, epoch {epoch}", id > 0)
+            }
+            "ListOffsets" => {
+                let OffsetAnswer { error_code, leader_epoch, offset, .. } =
+                    list_offsets(frame, version, 0)?;
+                format!("error {error_code}, epoch {leader_epoch}, offset {offset}")
+            }
+            "OffsetForLeaderEpoch" => {
+                let OffsetAnswer { error_code, leader_epoch, offset, .. } =
+                    epoch_end(frame, version, 0)?;
+                format!("error {error_code}, epoch {leader_epoch}, offset {offset}")
+            }
+            "Fetch" => {
+                let frame = Bytes::copy_from_slice(frame);
+                let Fetched { error_code, log_start, batches, .. } = fetch(&frame, version, 0)?;
+                format!("error {error_code}, from {log_start}, {} bytes", batches.len())
+            }
+            "DescribeConfigs" => format!("{:?}", describe_configs(frame, version)?.values),
+            "Produce" => {
+                let produced = produce::decode(frame, version, 0)?;
+                format!("error {}, offset {}", produced.error_code, produced.base_offset)
+            }
+            other => panic!("{other}?"),
+        };
+        Ok(found)
+    }
+
+    #[test]
+    fn real_answers_are_read_in_every_version() {
+        for (text, offers, begin) in [(KAFKA_3_9, 61, 9), (KAFKA_4_1, 73, 11)] {
+            let frames = frames(text);
+            for (name, version, frame) in &frames {
+                let version = *version;
+                let expected = match *name {
+                    "ApiVersions" if version == 9 => "refused".into(),
+                    "ApiVersions" => format!("{offers} offers"),
+                    "Metadata" => format!(
+                        "Some(\"4L6g3nShT-eMCtK--X86sw\") [\"1=127.0.0.1\"] id {} of 1: Some((1, {}, 1, 1))",
+                        version >= 10,
+                        if version >= 7 { 0 } else { -1 }
+                    ),
+                    "InitProducerId" => "error 0, id above 0 true, epoch 0".into(),
+                    "ListOffsets" => {
+                        let epoch = if version >= 4 { 0 } else { -1 };
+                        format!("error 0, epoch {epoch}, offset {begin}")
+                    }
+                    "OffsetForLeaderEpoch" => format!("error 0, epoch 0, offset {begin}"),
+                    "Fetch" => {
+                        // From the record before on: all that Produce wrote, 77 bytes each.
+                        let from = if version >= 5 { 0 } else { -1 };
+                        format!("error 0, from {from}, {} bytes", 77 * (begin + 1))
+                    }
+                    "DescribeConfigs" => {
+                        r#"[("cleanup.policy", "delete"), ("max.message.bytes", "1048588"), ("retention.ms", "604800000")]"#.into()
+                    }
+                    _ => format!("error 0, offset {}", begin + version - 3),
+                };
+                assert_eq!(read(name, version, frame), Ok(expected), "{name} {version}");
+            }
+            let produced = frames.iter().filter(|(name, ..)| *name == "Produce").count();
+            assert_eq!(produced, if offers == 61 { 9 } else { 11 });
+        }
+    }
+
+    #[test]
+    fn no_part_of_an_answer_is_an_answer() {
+        for (name, version, frame) in frames(KAFKA_3_9).into_iter().chain(frames(KAFKA_4_1)) {
+            if (name, version) == ("ApiVersions", 9) {
+                continue;
+            }
+            for end in 0..frame.len() {
+                assert!(read(name, version, &frame[..end]).is_err(), "{name} {version}: {end}");
+            }
+            let longer = [frame.as_slice(), &[0]].concat();
+            assert!(read(name, version, &longer).is_err(), "{name} {version}: too long");
+        }
+    }
+
+    /// A count that is believed here would ask for hundreds of gigabytes and end the process.
+    #[test]
+    fn no_answer_is_believed_beyond_its_bytes() {
+        for (name, version, frame) in frames(KAFKA_3_9).into_iter().chain(frames(KAFKA_4_1)) {
+            // The first and the last of ApiVersions' sixty entries tell as much as all of them.
+            let places = (0..frame.len()).filter(|at| *at < 150 || *at + 150 > frame.len());
+            for at in places {
+                for lie in [&[0x7F][..], &[0x80], &[0xFF], &[0x7F, 0xFF, 0xFF, 0xFF], &[0xFF; 5]] {
+                    let mut frame = frame.clone();
+                    for (byte, lie) in frame[at..].iter_mut().zip(lie) {
+                        *byte = *lie;
+                    }
+                    // Many a lie is a legal answer, some are not text or number.
+                    if let Ok(found) = read(name, version, &frame) {
+                        assert!(found.len() < 4_000, "{name} {version} at {at}: {found}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn noise_is_read_or_refused(
+            noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            at in 0..96_usize,
+        ) {
+            let all: Vec<_> = frames(KAFKA_3_9).into_iter().chain(frames(KAFKA_4_1)).collect();
+            let (name, version, frame) = &all[at % all.len()];
+            let mut noisy = frame[..frame.len() / 2].to_vec();
+            noisy.extend_from_slice(&noise);
+            for frame in [&noise, &noisy] {
+                if let Ok(found) = read(name, *version, frame) {
+                    proptest::prop_assert!(found.len() < 4_000);
+                }
+            }
+        }
+    }
+}

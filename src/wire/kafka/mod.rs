@@ -13,7 +13,6 @@
 //! before the crate decodes it, because the crate believes lengths ([`shape`]).
 
 pub mod answers;
-pub mod bootstrap;
 pub mod errors;
 pub mod frame;
 pub mod produce;
@@ -63,5 +62,21 @@ impl Garbled {
 impl std::fmt::Display for Garbled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "an answer that makes no sense: {}", self.what)
+    }
+}
+
+/// `host:port` as it is written in settings, for messages.
+pub fn show_server(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_shown_as_they_are_written() {
+        assert_eq!(show_server("a", 1), "a:1");
+        assert_eq!(show_server("::1", 1), "[::1]:1");
     }
 }

@@ -37,6 +37,8 @@ pub const BATCH_UNCOMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A frame that a broker sends, whatever it claims.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// An answer without records: a topic of tens of thousands of partitions fits.
+pub const BROKER_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What one Fetch asks for; a larger first batch comes whole all the same.
 pub const FETCH_BYTES: usize = 256 * 1024;
 /// One port call.
@@ -53,6 +55,14 @@ pub const SHORT_LOG_PATIENCE_MS: u64 = 20_000;
 pub const NEW_TOPIC_PATIENCE_MS: u64 = 10_000;
 /// After a silence longer than this, the tail is read again before a send.
 pub const SILENCE_MS: u64 = 10 * 60 * 1000;
+/// The records of one batch that is read back, decompressed; other writers may have larger ones.
+pub const FETCH_UNCOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a broker may hold a Fetch that has nothing to give yet.
+pub const FETCH_WAIT_MS: u32 = 500;
+/// The least time that one address of several gets to accept a connection.
+pub const CONNECT_MS_MIN: u64 = 1_000;
+/// Addresses of one host name that are tried.
+pub const ADDRESSES_MAX: usize = 16;
 /// Brokers of a cluster that we remember.
 pub const BROKERS_MAX: usize = 1_024;
 
@@ -132,6 +142,13 @@ const _: () = {
     assert!(SLICE_BYTES < BATCH_BYTES_MAX);
     assert!(ROW_BYTES_MAX <= ROW_BYTES_CEILING);
     assert!(DEAD_LETTER_RAW_BYTES_MAX < BATCH_BYTES_MAX);
+    assert!(BROKER_ANSWER_BYTES_MAX <= FRAME_BYTES_MAX);
+    assert!(FETCH_BYTES < FRAME_BYTES_MAX);
+    assert!(FETCH_WAIT_MS as u64 + CONNECT_MS_MIN < CALL_TIMEOUT_MS);
+    // The protocol counts these in 32 bits.
+    assert!(FETCH_WAIT_MS <= i32::MAX.unsigned_abs());
+    assert!(FETCH_BYTES <= i32::MAX.unsigned_abs() as usize);
+    assert!(PRODUCE_TIMEOUT_MS <= i32::MAX.unsigned_abs() as u64);
     assert!(PRODUCE_TIMEOUT_MS < ANSWER_TIMEOUT_MS);
     assert!(ANSWER_TIMEOUT_MS < BROKER_PATIENCE_MS);
     assert!(HTTP_HEAD_BYTES_MAX <= HTTP_INPUT_BYTES);

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::wire::kafka::bounds::ADDRESSES_MAX;
+use crate::limits::ADDRESSES_MAX;
 
 /// The addresses of a host, at most [`ADDRESSES_MAX`], each once, in the resolver's order.
 ///

@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::wire::kafka::bounds::CONNECT_MS_MIN;
+use crate::limits::CONNECT_MS_MIN;
 
 /// The end of a call.
 #[derive(Debug, Clone, Copy)]

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use crate::flow::ports::{Fault, Missing, Trouble};
+use crate::limits::CONNECT_MS_MIN;
 use crate::port::stream::Deadline;
 use crate::stop::Stop;
 use crate::wire::kafka::answers::{self, Metadata, PartitionState};
-use crate::wire::kafka::bounds::CONNECT_MS_MIN;
 use crate::wire::kafka::errors::{LEADER_NOT_AVAILABLE, show_error};
 use crate::wire::kafka::requests::Ask;
 

@@ -9,11 +9,10 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use crate::flow::ports::{Fault, Trouble};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{BROKER_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::port::resolve::resolve;
 use crate::port::stream::{Deadline, Moved, Stream};
 use crate::stop::{Peer, Stop};
-use crate::wire::kafka::bounds::ANSWER_BYTES_MAX;
 use crate::wire::kafka::frame::{FrameReader, correlation_id};
 use crate::wire::kafka::requests::{API_VERSIONS, Ask};
 use crate::wire::kafka::show_server;
@@ -135,7 +134,7 @@ impl Link {
         })?;
         let bytes_max = match ask {
             Ask::Fetch { .. } => FRAME_BYTES_MAX,
-            _ => ANSWER_BYTES_MAX,
+            _ => BROKER_ANSWER_BYTES_MAX,
         };
         self.frames.start(bytes_max);
         self.write_request(deadline).map_err(|why| self.lost(ask.name(), &why))?;
@@ -167,7 +166,7 @@ impl Link {
 
     /// Makes ready for the answer to a request that is written with [`write`](Link::write).
     pub(super) fn begin(&mut self) -> i32 {
-        self.frames.start(ANSWER_BYTES_MAX);
+        self.frames.start(BROKER_ANSWER_BYTES_MAX);
         self.next_correlation_id()
     }
 

@@ -23,11 +23,10 @@ use crate::flow::ports::{
     Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, TopicSettings,
     Trouble, Visit,
 };
-use crate::limits::CALL_TIMEOUT_MS;
+use crate::limits::{CALL_TIMEOUT_MS, FETCH_UNCOMPRESSED_BYTES_MAX, FETCH_WAIT_MS};
 use crate::port::stream::Deadline;
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::answers::{self, Configs, Fetched, Node};
-use crate::wire::kafka::bounds::{FETCH_UNCOMPRESSED_BYTES_MAX, FETCH_WAIT_MS};
 use crate::wire::kafka::errors::{
     CLUSTER_AUTHORIZATION_FAILED, OFFSET_OUT_OF_RANGE, TOPIC_AUTHORIZATION_FAILED, doubts_leader,
 };

@@ -20,33 +20,6 @@ pub mod requests;
 pub mod shape;
 pub mod versions;
 
-/// The bounds of this client; to be moved to `limits.rs`.
-pub mod bounds {
-    use crate::limits::{CALL_TIMEOUT_MS, FETCH_BYTES, FRAME_BYTES_MAX, PRODUCE_TIMEOUT_MS};
-
-    /// An answer without records: a topic of tens of thousands of partitions fits.
-    pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-    /// The records of one batch that is read back, decompressed; other writers may have larger
-    /// ones.
-    pub const FETCH_UNCOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
-    /// How long a broker may hold a Fetch that has nothing to give yet.
-    pub const FETCH_WAIT_MS: u32 = 500;
-    /// The least time that one address of several gets to accept a connection.
-    pub const CONNECT_MS_MIN: u64 = 1_000;
-    /// Addresses of one host name that are tried.
-    pub const ADDRESSES_MAX: usize = 16;
-
-    const _: () = {
-        assert!(ANSWER_BYTES_MAX <= FRAME_BYTES_MAX);
-        assert!(FETCH_BYTES < FRAME_BYTES_MAX);
-        assert!(FETCH_WAIT_MS as u64 + CONNECT_MS_MIN < CALL_TIMEOUT_MS);
-        // The protocol counts these in 32 bits.
-        assert!(FETCH_WAIT_MS <= i32::MAX.unsigned_abs());
-        assert!(FETCH_BYTES <= i32::MAX.unsigned_abs() as usize);
-        assert!(PRODUCE_TIMEOUT_MS <= i32::MAX.unsigned_abs() as u64);
-    };
-}
-
 /// An answer that is not what it should be. The connection it came on is worth nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbled {

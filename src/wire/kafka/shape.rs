@@ -7,7 +7,7 @@
 //! size that they claim. So each answer is walked first, by a table of its fields: every element
 //! that a count promises must be there. What is decoded after that is at most some ten times
 //! the size of the frame, and the frame is bounded
-//! ([`ANSWER_BYTES_MAX`](super::bounds::ANSWER_BYTES_MAX)).
+//! ([`BROKER_ANSWER_BYTES_MAX`](crate::limits::BROKER_ANSWER_BYTES_MAX)).
 
 use super::Garbled;
 

@@ -75,6 +75,7 @@ impl Stream {
             let share = (left / still).max(Duration::from_millis(CONNECT_MS_MIN)).min(left);
             match Stream::open(*address, share) {
                 Ok(stream) => return Ok(stream),
+                Err(why) if addresses.len() == 1 => last = why,
                 Err(why) => last = io::Error::new(why.kind(), format!("{address}: {why}")),
             }
         }

@@ -20,8 +20,8 @@ use connection::Ready;
 use flight::Flight;
 
 use crate::flow::ports::{
-    Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, TopicSettings,
-    Trouble, Visit,
+    Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, RecordVisitor,
+    TopicSettings, Trouble, Visit,
 };
 use crate::limits::{CALL_TIMEOUT_MS, FETCH_UNCOMPRESSED_BYTES_MAX, FETCH_WAIT_MS};
 use crate::port::stream::Deadline;
@@ -388,9 +388,6 @@ impl KafkaPartition {
     }
 }
 
-/// Offset, key, value.
-type VisitRecord<'a> = dyn FnMut(i64, Option<&[u8]>, Option<&[u8]>) + 'a;
-
 /// A walk over what one Fetch answered.
 struct Walk {
     from: i64,
@@ -439,7 +436,7 @@ impl Walk {
         &mut self,
         header: &BatchHeader,
         batch: &[u8],
-        visit: &mut VisitRecord<'_>,
+        visit: &mut RecordVisitor<'_>,
     ) -> Result<(), BadBatch> {
         for record in records(header, batch, FETCH_UNCOMPRESSED_BYTES_MAX, &mut self.scratch)? {
             let record = record?;

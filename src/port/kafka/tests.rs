@@ -7,9 +7,9 @@ use crate::flow::ports::Missing;
 use crate::wire::batch_writer::BatchWriter;
 use crate::wire::compress::Compression;
 use peer::{
-    ALL_WELL, Act, OFFERS, Peer, Told, batch, bytes, closed_port, epoch_end, fetch,
-    init_producer_id, list_offsets, metadata, offers, offers_of, one, partition_at, produced,
-    stored, text,
+    ALL_WELL, Act, OFFERS, OFFERS_WITH_IDS, Peer, Told, batch, bytes, closed_port, configs,
+    epoch_end, fetch, init_producer_id, list_offsets, metadata, metadata_with_id, offers,
+    offers_of, one, partition_at, produced, produced_by_id, stored, text,
 };
 
 fn passing(fault: Fault) -> Trouble {
@@ -451,6 +451,71 @@ fn a_batch_without_identity_never_leaves() {
     writer.restart(Batch::with_capacity(10_000));
     writer.add(None, |out| out.push(1));
     partition.send(writer.finish());
+}
+
+/// By id the broker refuses a topic that was made again; and no look at Metadata that the caller
+/// does not see may take the new one for the old one.
+#[test]
+fn a_topic_that_was_made_again_is_not_written_to() {
+    let (before, after) = ([1; 16], [2; 16]);
+    let peer = Peer::start(|port| {
+        vec![vec![
+            offers_of(&OFFERS_WITH_IDS),
+            metadata_with_id(port, before),
+            produced_by_id(before, 100),
+            metadata_with_id(port, after),
+        ]]
+    });
+    let mut partition = peer.partition();
+    assert_eq!(partition.describe().unwrap().topic_id, Some(show_topic_id(before)));
+    partition.connect().unwrap();
+    partition.send(batch(0, 1, 1));
+    let Confirmed::Answered(_, answer) = settle(&mut partition) else { panic!("no answer") };
+    assert_eq!(answer.error_code, 100);
+    let message = stopped(partition.connect().unwrap_err());
+    assert!(message.contains("topic t was deleted and made again"), "{message}");
+    drop(partition);
+    let produce = &peer.requests()[2];
+    assert_eq!(produce[..4], [0, 0, 0, 13]);
+    assert!(produce.windows(16).any(|bytes| bytes == before));
+}
+
+#[test]
+fn settings_are_told_where_they_may_be() {
+    let nothing = TopicSettings::default();
+    let some = TopicSettings {
+        max_message_bytes: Some(1_048_588),
+        cleanup_policy: Some("compact,delete".into()),
+        retention_ms: Some(-1),
+        unclean_leader_election: Some(false),
+        ..TopicSettings::default()
+    };
+    let values = [
+        ("max.message.bytes", Some("1048588")),
+        ("min.insync.replicas", None),
+        ("cleanup.policy", Some("compact,delete")),
+        ("retention.ms", Some("-1")),
+        ("unclean.leader.election.enable", Some("false")),
+    ];
+    let cases = [
+        ("told", configs(0, &values), Ok(some)),
+        ("not allowed", configs(29, &[]), Ok(nothing)),
+        ("no topic", configs(3, &[]), Err("UNKNOWN_TOPIC_OR_PARTITION (3)")),
+        ("no number", configs(0, &[("retention.ms", Some("1 week"))]), Err("\"1 week\"")),
+    ];
+    for (name, act, expected) in cases {
+        let (peer, mut partition) = described(vec![act]);
+        match (partition.topic_settings(), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{name}"),
+            (Err(fault), Err(words)) => {
+                let problem = passing(fault).problem;
+                assert!(problem.contains(words), "{name}: {problem}");
+            }
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+        drop(partition);
+        peer.requests();
+    }
 }
 
 #[test]

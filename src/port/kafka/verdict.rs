@@ -3,8 +3,8 @@
 use crate::flow::ports::{Fault, Missing, Trouble};
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::errors::{
-    CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, TOPIC_AUTHORIZATION_FAILED,
-    UNKNOWN_TOPIC_OR_PARTITION, is_final, show_error,
+    CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_TOPIC,
+    TOPIC_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PARTITION, is_final, show_error,
 };
 use crate::wire::kafka::frame::{BadFrame, Foreign};
 use crate::wire::kafka::show_server;
@@ -24,6 +24,7 @@ pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> F
         TOPIC_AUTHORIZATION_FAILED | GROUP_AUTHORIZATION_FAILED | CLUSTER_AUTHORIZATION_FAILED => {
             Fault::last(Stop::refused(Peer::Broker, problem, grant(config)))
         }
+        INVALID_TOPIC => Fault::last(Stop::refused(Peer::Broker, problem, "Mend KAFKA_TOPIC")),
         code if is_final(code) => Fault::last(Stop::refused(
             Peer::Broker,
             problem,
@@ -77,7 +78,7 @@ pub(super) fn lost(server: &str, doing: &str, why: &std::io::Error, has_answered
     let hint = if has_answered {
         ""
     } else {
-        " (does this port want TLS or SASL? KAFKA_SECURITY_PROTOCOL says what is spoken)"
+        " (is it a Kafka port? if it wants TLS or SASL, KAFKA_SECURITY_PROTOCOL must say so)"
     };
     format!("{doing} at {server}: {why}{hint}")
 }

@@ -249,3 +249,76 @@ pub(super) fn stored(base_offset: i64, record_count: u32) -> Vec<u8> {
     bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
     bytes
 }
+
+// --- Answers of Kafka 4.1: varints, and topics that have ids ----------------------------
+
+pub(super) const OFFERS_WITH_IDS: [(i16, i16, i16); 7] =
+    [(0, 0, 13), (1, 4, 18), (2, 1, 10), (3, 0, 13), (22, 0, 5), (23, 2, 4), (32, 1, 4)];
+
+/// A count or a length, which goes over the wire as one more.
+fn compact(number: usize) -> [u8; 1] {
+    [u8::try_from(number + 1).unwrap()]
+}
+
+/// Metadata 12: the same as [`metadata`] with [`ALL_WELL`], and an id.
+pub(super) fn metadata_with_id(port: u16, topic_id: [u8; 16]) -> Act {
+    let one_node = bytes(&[&compact(1), &7i32.to_be_bytes()]);
+    Act::Say(bytes(&[
+        &[0; 5],
+        &one_node,
+        &compact(9),
+        b"127.0.0.1",
+        &i32::from(port).to_be_bytes(),
+        &[0, 0],
+        &compact(7),
+        b"cluster",
+        &7i32.to_be_bytes(),
+        &compact(1),
+        &[0, 0],
+        &compact(1),
+        b"t",
+        &topic_id,
+        &[0],
+        &compact(1),
+        &[0; 6],
+        &7i32.to_be_bytes(),
+        &5i32.to_be_bytes(),
+        &one_node,
+        &one_node,
+        &compact(0),
+        &[0; 7],
+    ]))
+}
+
+/// Produce 13.
+pub(super) fn produced_by_id(topic_id: [u8; 16], error: i16) -> Act {
+    Act::Say(bytes(&[
+        &[0],
+        &compact(1),
+        &topic_id,
+        &compact(1),
+        &[0; 4],
+        &error.to_be_bytes(),
+        &[0xFF; 24],
+        &compact(0),
+        &[0; 8],
+    ]))
+}
+
+/// `DescribeConfigs` 2.
+pub(super) fn configs(error: i16, values: &[(&str, Option<&str>)]) -> Act {
+    let mut body = bytes(&[
+        &[0; 4],
+        &one(),
+        &error.to_be_bytes(),
+        &[0xFF, 0xFF, 2],
+        &text("t"),
+        &u32::try_from(values.len()).unwrap().to_be_bytes(),
+    ]);
+    for (name, value) in values {
+        body.extend(text(name));
+        body.extend(value.map_or(vec![0xFF, 0xFF], text));
+        body.extend([0; 7]);
+    }
+    Act::Say(body)
+}

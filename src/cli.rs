@@ -9,6 +9,7 @@
 //! The environment is handed in: nothing here reads it.
 
 mod arguments;
+mod bootstrap;
 mod given;
 mod near;
 mod typed;
@@ -249,8 +250,14 @@ fn default_directory(source: &SourceAt) -> String {
 /// What somebody wrote, fit for a message: no control characters, not endless.
 fn shown(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 120;
-    let mut shown: String =
-        text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for letter in text.chars().take(SHOWN_CHARS_MAX) {
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }

@@ -1,1 +1,342 @@
-fn main() {}
+//! The program: picks the ports, runs a command, prints, and turns how it ended into an exit
+//! code. The only place that knows all layers.
+//!
+//! ```text
+//! run        S3 or file ─> flow ─> Kafka          checkpoint in DynamoDB or a file
+//! rehearse   S3 or file ─> flow ─> embedded log   checkpoint in a file beside it
+//! ```
+
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use csv_to_kafka::cli::{self, Command, Given, Rehearsal, Topic};
+use csv_to_kafka::flow::job::{Job, Target};
+use csv_to_kafka::flow::ports::{Broker, Ledger, Ports, Source};
+use csv_to_kafka::flow::{self, Outcome};
+use csv_to_kafka::limits::BATCH_BYTES_MAX;
+use csv_to_kafka::port::console::{self, Console};
+use csv_to_kafka::port::credentials::Credentials;
+use csv_to_kafka::port::dynamodb::DynamoDb;
+use csv_to_kafka::port::embedded_log::EmbeddedLog;
+use csv_to_kafka::port::file::File;
+use csv_to_kafka::port::file_ledger::FileLedger;
+use csv_to_kafka::port::http::Http;
+use csv_to_kafka::port::kafka::{KafkaConfig, KafkaPartition};
+use csv_to_kafka::port::machine::{self, Machine};
+use csv_to_kafka::port::s3::S3;
+use csv_to_kafka::settings::{Aws, CheckpointAt, Level, Log, LogFormat, Settings, SourceAt};
+use csv_to_kafka::show::help;
+use csv_to_kafka::show::log::Line;
+use csv_to_kafka::show::rehearsal::{self, Rehearsed};
+use csv_to_kafka::show::teller::{Said, Teller};
+use csv_to_kafka::stop::{EXIT_COMPLETE, EXIT_MEND, Stop};
+use csv_to_kafka::wire::dynamodb::Table;
+use csv_to_kafka::wire::s3::Place;
+
+/// The commit may be handed over by whoever builds: there is no build script to ask for it.
+const COMMIT: Option<&str> = option_env!("CSV_TO_KAFKA_COMMIT");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let parsed = cli::parse(&Given {
+        arguments: &arguments,
+        variables: &variables,
+        read_file: &machine::read_small_file,
+    });
+    let voice = match Voice::new(parsed.log, &variables) {
+        Ok(voice) => voice,
+        Err(problem) => {
+            console::aside(&problem);
+            return ExitCode::from(EXIT_MEND);
+        }
+    };
+    for warning in &parsed.warnings {
+        voice.line(&Line::warning(warning));
+    }
+    let ended = match parsed.command {
+        Ok(Command::Run(settings)) => run(&settings, &variables, &voice),
+        Ok(Command::Rehearse(asked)) => rehearse(&asked, &variables, &voice),
+        Ok(Command::Help(topic)) => print(&page(topic)),
+        Ok(Command::Version) => print(&version()),
+        Ok(Command::Nothing) => {
+            console::aside(help::SHORT.trim_end());
+            Ok(EXIT_MEND)
+        }
+        Err(stop) => Err(Box::new(stop)),
+    };
+    ExitCode::from(ended.unwrap_or_else(|stop| {
+        voice.line(&Line::stopped(&stop));
+        stop.exit_code()
+    }))
+}
+
+/// The exit code, or why nothing came of it.
+type Ended = Result<u8, Box<Stop>>;
+
+fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> Ended {
+    let mut places = Places::open(settings, variables)?;
+    let job = job(settings, None)?;
+    let partition = |target: &Target| {
+        KafkaPartition::new(KafkaConfig {
+            bootstrap: settings
+                .bootstrap_servers
+                .iter()
+                .map(|server| (server.host.clone(), server.port))
+                .collect(),
+            topic: target.topic.clone(),
+            partition: target.partition,
+            client_id: format!("csv-to-kafka-{}", settings.job_id),
+        })
+    };
+    let mut main = partition(&job.target);
+    let mut dead = job.dead_target().as_ref().map(partition);
+    let outcome = voice.follow(&job, &mut places, &mut main, dead.as_mut())?;
+    Ok(outcome.stop.exit_code())
+}
+
+fn rehearse(asked: &Rehearsal, variables: &Variables, voice: &Voice) -> Ended {
+    let settings = &asked.settings;
+    let directory = Path::new(&asked.directory);
+    machine::make_directory(directory).map_err(one_problem)?;
+    let mut places = Places::open(settings, variables)?;
+    let job = job(settings, asked.rows)?;
+    let log_of = |target: &Target| directory.join(format!("{}-{}", target.topic, target.partition));
+    let log = log_of(&job.target);
+    let mut main = EmbeddedLog::open(&log)?;
+    if asked.print {
+        main.print_to(Box::new(io::BufWriter::new(io::stdout())));
+    }
+    let mut dead = match job.dead_target() {
+        Some(target) => Some(EmbeddedLog::open(&log_of(&target))?),
+        None => None,
+    };
+    let Outcome { stop, summary } = voice.follow(&job, &mut places, &mut main, dead.as_mut())?;
+    let rows = match stop {
+        Stop::Complete { rows }
+        | Stop::AlreadyComplete { rows, .. }
+        | Stop::RowsReached { rows } => rows,
+        stop => return Ok(stop.exit_code()),
+    };
+    let source = match &settings.source {
+        SourceAt::File(path) => path.clone(),
+        object @ SourceAt::S3 { .. } => object.to_string(),
+    };
+    let program = std::env::args().next();
+    let text = rehearsal::text(&Rehearsed {
+        program: program.as_deref().unwrap_or("csv-to-kafka"),
+        source: &source,
+        directory: &asked.directory,
+        log: &log.display().to_string(),
+        rows,
+        is_complete: !matches!(stop, Stop::RowsReached { .. }),
+        summary,
+    });
+    // Standard output is the records' alone.
+    if asked.print {
+        console::aside(text.trim_end());
+        return Ok(EXIT_COMPLETE);
+    }
+    print(&text)
+}
+
+fn print(text: &str) -> Ended {
+    console::result(text.as_bytes()).map_err(|problem| {
+        let advice = "Mend where it goes to";
+        Box::new(Stop::refused(csv_to_kafka::stop::Peer::Source, problem, advice))
+    })?;
+    Ok(EXIT_COMPLETE)
+}
+
+fn page(topic: Topic) -> String {
+    match topic {
+        Topic::Overview => help::OVERVIEW.to_owned(),
+        Topic::Run => help::RUN.to_owned(),
+        Topic::Rehearse => help::REHEARSE.to_owned(),
+        Topic::Settings => help::settings(),
+    }
+}
+
+fn version() -> String {
+    let commit = COMMIT.map_or_else(String::new, |commit| format!(" ({commit})"));
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    format!("csv-to-kafka {VERSION}{commit} {target}\n")
+}
+
+// --- What a run is given ----------------------------------------------------------------
+
+type Variables = BTreeMap<OsString, OsString>;
+
+/// The two ends that a run and a rehearsal have in common.
+struct Places {
+    source: Box<dyn Source>,
+    ledger: Box<dyn Ledger>,
+}
+
+impl Places {
+    fn open(settings: &Settings, variables: &Variables) -> Result<Places, Box<Stop>> {
+        let aws = settings.aws.as_ref().map(|aws| Services::new(aws, variables)).transpose()?;
+        let source: Box<dyn Source> = match (&settings.source, &aws) {
+            (SourceAt::S3 { bucket, key }, Some(aws)) => Box::new(aws.s3(bucket, key)),
+            (SourceAt::File(path), _) => Box::new(File::new(path)),
+            (SourceAt::S3 { .. }, None) => {
+                unreachable!("the settings of S3 come with those of AWS")
+            }
+        };
+        let ledger: Box<dyn Ledger> = match (&settings.checkpoint, &aws) {
+            (CheckpointAt::DynamoDb { table }, Some(aws)) => Box::new(aws.dynamodb(table)),
+            (CheckpointAt::File { path }, _) => Box::new(FileLedger::new(path)),
+            (CheckpointAt::DynamoDb { .. }, None) => {
+                unreachable!("the settings of DynamoDB come with those of AWS")
+            }
+        };
+        Ok(Places { source, ledger })
+    }
+}
+
+/// What S3 and `DynamoDB` share.
+struct Services<'a> {
+    aws: &'a Aws,
+    http: Http,
+    credentials: Credentials,
+}
+
+impl<'a> Services<'a> {
+    fn new(aws: &'a Aws, variables: &Variables) -> Result<Services<'a>, Box<Stop>> {
+        let lookup = |name: &str| match name {
+            "AWS_ACCESS_KEY_ID" => Some(aws.access_key_id.reveal().to_owned()),
+            "AWS_SECRET_ACCESS_KEY" => Some(aws.secret_access_key.reveal().to_owned()),
+            "AWS_SESSION_TOKEN" => {
+                aws.session_token.as_ref().map(|token| token.reveal().to_owned())
+            }
+            // Those of the proxy.
+            other => variables.get(&OsString::from(other))?.to_str().map(str::to_owned),
+        };
+        let http = Http::new(&lookup).map_err(one_problem)?;
+        Ok(Services { aws, http, credentials: Credentials::from_environment(&lookup) })
+    }
+
+    fn s3(&self, bucket: &str, key: &str) -> S3 {
+        let place = Place {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            region: self.aws.region.clone(),
+            endpoint: self.aws.s3_endpoint.clone(),
+        };
+        S3::new(self.http.clone(), place, self.credentials.clone())
+    }
+
+    fn dynamodb(&self, table: &str) -> DynamoDb {
+        let table = Table { name: table.to_owned(), region: self.aws.region.clone() };
+        let endpoint = self.aws.dynamodb_endpoint.as_deref();
+        DynamoDb::new(self.http.clone(), table, endpoint, self.credentials.clone())
+    }
+}
+
+fn job(settings: &Settings, rows_max: Option<u64>) -> Result<Job, Box<Stop>> {
+    let servers: Vec<String> = settings.bootstrap_servers.iter().map(ToString::to_string).collect();
+    Ok(Job {
+        job_id: settings.job_id.clone(),
+        source: source_name(&settings.source)?,
+        target: Target { topic: settings.topic.clone(), partition: settings.partition },
+        bootstrap: servers.join(","),
+        csv: settings.csv.clone(),
+        key_column: settings.key_column.clone(),
+        on_bad_row: settings.on_bad_row.clone(),
+        bad_rows_max: settings.max_bad_rows,
+        compression: settings.compression,
+        batch_bytes_max: BATCH_BYTES_MAX,
+        checkpoint_interval_rows: settings.checkpoint_interval_rows,
+        lease_seconds: settings.lease_seconds,
+        retries_max: settings.max_retries,
+        rows_per_second_max: settings.max_rows_per_second,
+        rows_max,
+        host: machine::host(),
+        identity: machine::user(),
+        version: VERSION.to_owned(),
+    })
+}
+
+/// As records name it. A file has its absolute path, so that a run that was started in another
+/// directory knows it again.
+fn source_name(source: &SourceAt) -> Result<String, Box<Stop>> {
+    let SourceAt::File(path) = source else { return Ok(source.to_string()) };
+    let absolute = std::path::absolute(path)
+        .map_err(|e| one_problem(format!("the source {path} has no absolute path: {e}")))?;
+    let absolute = absolute.to_str().ok_or_else(|| {
+        one_problem(format!("the absolute path of {path} is not UTF-8; records name it"))
+    })?;
+    Ok(SourceAt::File(absolute.to_owned()).to_string())
+}
+
+fn one_problem(problem: String) -> Stop {
+    Stop::Settings(vec![problem])
+}
+
+// --- What is said -----------------------------------------------------------------------
+
+/// The console, and the words for it.
+struct Voice {
+    console: Console,
+    teller: Rc<RefCell<Teller>>,
+}
+
+impl Voice {
+    fn new(log: Log, variables: &Variables) -> Result<Voice, String> {
+        let text = |name: &str| variables.get(&OsString::from(name)).and_then(|v| v.to_str());
+        let no_colour = text("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let library_line = match log.format {
+            LogFormat::Text => |level: Level, target: &str, said: &str| {
+                Line::library(level, target, said).text(machine::wall_ms(), false)
+            },
+            LogFormat::Json => |level: Level, target: &str, said: &str| {
+                Line::library(level, target, said).json(machine::wall_ms())
+            },
+        };
+        let console = Console::start(log.level, text("RUST_LOG"), no_colour, library_line)?;
+        let teller = Teller::new(log.format, console.is_terminal(), console.colour());
+        Ok(Voice { console, teller: Rc::new(RefCell::new(teller)) })
+    }
+
+    fn line(&self, line: &Line) {
+        self.write(self.teller.borrow().line(line, machine::wall_ms()));
+    }
+
+    fn write(&self, said: Said) {
+        match said {
+            Said::Line(level, text) => self.console.line(level, &text),
+            Said::Bar(text) => self.console.bar(&text),
+            Said::Nothing => {}
+        }
+    }
+
+    /// Runs the job, and says what becomes of it.
+    fn follow<B: Broker>(
+        &self,
+        job: &Job,
+        places: &mut Places,
+        main: &mut B,
+        dead: Option<&mut B>,
+    ) -> Result<Outcome, Box<Stop>> {
+        let tell = |event: &csv_to_kafka::event::Event<'_>, now: flow::ports::Now| {
+            self.write(self.teller.borrow_mut().say(event, now.monotonic_ms, now.wall_ms));
+        };
+        let mut world = Machine::new(Box::new(tell)).map_err(one_problem)?;
+        let mut ports = Ports {
+            source: &mut *places.source,
+            main,
+            dead: dead.map(|dead| dead as &mut dyn Broker),
+            ledger: &mut *places.ledger,
+            world: &mut world,
+        };
+        Ok(flow::run(job, &mut ports))
+    }
+}

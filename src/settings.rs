@@ -13,6 +13,7 @@ use std::fmt;
 
 use crate::limits::ROW_BYTES_CEILING;
 use crate::wire::compress::Compression;
+use crate::wire::kafka::show_server;
 
 /// One setting, as a person finds it in the environment, as a flag, in the help.
 #[derive(Debug)]
@@ -61,7 +62,13 @@ const NO_METRICS: &str = "this version writes no metrics";
 
 /// Every setting, in the order in which a reader meets them.
 pub const TABLE: &[Setting] = &[
-    plain("SOURCE", Group::Job, Takes::Text("s3://bucket/key or a path"), "", "The CSV; or:"),
+    plain(
+        "SOURCE",
+        Group::Job,
+        Takes::Text("s3://bucket/key or a path"),
+        "",
+        "The CSV, in place of the next two",
+    ),
     plain("S3_BUCKET", Group::Job, Takes::Text("name"), "", "The bucket that holds the CSV"),
     plain("S3_KEY", Group::Job, Takes::Text("key"), "", "Its key in the bucket"),
     plain(
@@ -69,9 +76,15 @@ pub const TABLE: &[Setting] = &[
         Group::Job,
         Takes::Text("dynamodb://table or file:path"),
         "",
-        "Where progress is kept; or:",
+        "The ledger, in place of the next",
     ),
-    plain("DYNAMODB_TABLE", Group::Job, Takes::Text("name"), "", "The table of checkpoints"),
+    plain(
+        "DYNAMODB_TABLE",
+        Group::Job,
+        Takes::Text("name"),
+        "",
+        "The ledger's table; it keeps the progress",
+    ),
     plain("JOB_ID", Group::Job, Takes::Text("name"), "csv-job-1", "One source into one partition"),
     plain(
         "KAFKA_BOOTSTRAP_SERVERS",
@@ -214,9 +227,21 @@ pub const TABLE: &[Setting] = &[
     secret("AWS_ACCESS_KEY_ID", Group::Aws, Takes::Text("id"), "Credentials of S3 and DynamoDB"),
     secret("AWS_SECRET_ACCESS_KEY", Group::Aws, Takes::Text("key"), "Their secret half"),
     secret("AWS_SESSION_TOKEN", Group::Aws, Takes::Text("token"), "For temporary credentials"),
-    plain("AWS_ENDPOINT_URL", Group::Aws, Takes::Text("URL"), "", "Instead of AWS's own; for one:"),
-    plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "Addressed by path"),
-    plain("AWS_ENDPOINT_URL_DYNAMODB", Group::Aws, Takes::Text("URL"), "", "For the checkpoints"),
+    plain(
+        "AWS_ENDPOINT_URL",
+        Group::Aws,
+        Takes::Text("URL"),
+        "",
+        "In place of AWS's own, for S3 and DynamoDB",
+    ),
+    plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "The same for S3 alone"),
+    plain(
+        "AWS_ENDPOINT_URL_DYNAMODB",
+        Group::Aws,
+        Takes::Text("URL"),
+        "",
+        "The same for DynamoDB alone",
+    ),
     later(
         Group::Aws,
         "AWS_PROFILE",
@@ -467,11 +492,7 @@ impl fmt::Display for CheckpointAt {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        f.write_str(&show_server(&self.host, self.port))
     }
 }
 

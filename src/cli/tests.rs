@@ -125,9 +125,9 @@ fn each_setting_takes_effect() {
         ("--source file:/a/b.csv", |s| s.source.to_string(), "file:/a/b.csv"),
         ("--source file:///a/b.csv", |s| s.source.to_string(), "file:/a/b.csv"),
         (
-            "--kafka-bootstrap-servers [::1]:1,::2",
+            "--kafka-bootstrap-servers [::1]:1,[::2],h",
             |s| s.bootstrap_servers.iter().map(Server::to_string).collect(),
-            "[::1]:1[::2]:9092",
+            "[::1]:1[::2]:9092h:9092",
         ),
         ("--kafka-client native", |s| s.topic.clone(), "orders"),
         (
@@ -254,10 +254,18 @@ fn what_is_wrong_is_said() {
         (
             "KAFKA_BOOTSTRAP_SERVERS=http://b:9092",
             "",
-            "KAFKA_BOOTSTRAP_SERVERS: http://b:9092 is not host:port",
+            "KAFKA_BOOTSTRAP_SERVERS: \"http://b:9092\" begins with http://: write b:9092 alone",
         ),
-        ("KAFKA_BOOTSTRAP_SERVERS=b:0,c:9", "", "KAFKA_BOOTSTRAP_SERVERS: b:0 is not host:port"),
-        ("KAFKA_BOOTSTRAP_SERVERS=,", "", "KAFKA_BOOTSTRAP_SERVERS=,: names no broker"),
+        (
+            "KAFKA_BOOTSTRAP_SERVERS=b:0,c:9",
+            "",
+            "KAFKA_BOOTSTRAP_SERVERS: \"b:0\" has the port \"0\": it must be a number from 1 to 65535",
+        ),
+        (
+            "KAFKA_BOOTSTRAP_SERVERS=,",
+            "",
+            "KAFKA_BOOTSTRAP_SERVERS: names no server: write host:port, several separated by commas",
+        ),
         (
             "S3_KEY=k",
             "",

@@ -1,5 +1,6 @@
 //! Texts to types: parsed once, and what is wrong is said in the words of who set it.
 
+use super::bootstrap::parse_bootstrap;
 use super::given::{Value, Values};
 use super::shown;
 use crate::limits::COLUMNS_MAX;
@@ -213,45 +214,22 @@ pub(super) fn bootstrap_servers(values: &mut Values) -> Option<Vec<Server>> {
         values.problem("KAFKA_BOOTSTRAP_SERVERS is missing: the brokers to ask first, host:port,…");
         return None;
     };
-    let parts = value.text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let servers: Option<Vec<Server>> = parts
-        .map(|part| {
-            let server = server(part);
-            if server.is_none() {
-                values.problem(format!("{}: {} is not host:port", value.origin, shown(part)));
-            }
-            server
-        })
-        .collect();
-    if servers.as_ref().is_some_and(Vec::is_empty) {
-        values.problem(format!("{}={}: names no broker", value.origin, shown(&value.text)));
-        return None;
-    }
-    servers
-}
-
-/// `host`, `host:port`, `[address]:port` or a bare IPv6 address.
-fn server(text: &str) -> Option<Server> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']')?;
-            if !host.contains(':') {
-                return None;
-            }
-            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+    // The Python processor's client took Kafka's port where none was given.
+    let entries = value.text.split(',').map(str::trim).map(|entry| {
+        let has_none = !entry.is_empty() && (!entry.contains(':') || entry.ends_with(']'));
+        if has_none { format!("{entry}:{KAFKA_PORT}") } else { entry.to_owned() }
+    });
+    match parse_bootstrap(&entries.collect::<Vec<_>>().join(",")) {
+        Ok(servers) => {
+            Some(servers.into_iter().map(|(host, port)| Server { host, port }).collect())
         }
-        None if text.matches(':').count() > 1 => (text, None),
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let is_host = |letter: char| letter.is_ascii_alphanumeric() || ".-_:%".contains(letter);
-    if host.is_empty() || !host.chars().all(is_host) {
-        return None;
+        Err(problems) => {
+            for problem in problems {
+                values.problem(format!("{}: {}", value.origin, shown(&problem)));
+            }
+            None
+        }
     }
-    let port = match port {
-        None => KAFKA_PORT,
-        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-    };
-    Some(Server { host: host.to_owned(), port })
 }
 
 /// A topic that Kafka would take, if one is set.
@@ -355,7 +333,12 @@ fn columns(values: &mut Values) -> Option<Vec<String>> {
         } else {
             continue;
         };
-        values.problem(format!("{}: name {}, {:?}, {what}", value.origin, index + 1, shown(name)));
+        values.problem(format!(
+            "{}: name {}, \"{}\", {what}",
+            value.origin,
+            index + 1,
+            shown(name)
+        ));
     }
     (values.problems.len() == count_before).then_some(names)
 }

@@ -106,6 +106,16 @@ pub fn result(bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
+/// Words for a person outside the log: a page of help, a result where standard output is
+/// spoken for.
+#[expect(
+    clippy::let_underscore_must_use,
+    reason = "where nobody reads standard error, there is nobody to tell"
+)]
+pub fn aside(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// The libraries' part of the log, cut where it could hold a secret.
 struct Capped(env_logger::Logger);
 

@@ -14,6 +14,8 @@
 //! it is gone, and need not wait for its lease.
 
 use std::fs;
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,8 @@ use crate::flow::ports::{Now, World};
 use crate::limits::WAIT_SLICE_MS;
 use crate::stop::EXIT_AGAIN;
 
+/// A password, a key, a token.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// Between two looks for a signal.
 const SIGNAL_SLICE: Duration = Duration::from_millis(20);
 
@@ -113,6 +117,33 @@ pub fn host() -> String {
         .into_iter()
         .filter_map(|(fact, value)| Some(format!(" {fact}={}", value?)))
         .fold(name, |host, fact| host + &fact)
+}
+
+/// Who runs this process, as far as the machine knows.
+pub fn user() -> String {
+    let status = fs::read_to_string("/proc/self/status");
+    let uid = status.ok().and_then(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        line.split_ascii_whitespace().next().map(str::to_owned)
+    });
+    uid.map_or_else(|| "unknown".to_owned(), |uid| format!("uid {uid}"))
+}
+
+/// A file that is to hold one secret.
+pub fn read_small_file(path: &str) -> Result<Vec<u8>, String> {
+    let file = fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    let bytes_max = SECRET_BYTES_MAX as u64 + 1;
+    file.take(bytes_max).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(format!("the file has more than {SECRET_BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
+}
+
+pub fn make_directory(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path)
+        .map_err(|e| format!("the directory {} can not be made: {e}", path.display()))
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -239,6 +270,13 @@ mod tests {
         drawn.sort_unstable();
         drawn.dedup();
         assert_eq!(drawn.len(), 100);
+    }
+
+    #[test]
+    fn a_secret_is_small() {
+        let problem = read_small_file("/dev/zero").unwrap_err();
+        assert_eq!(problem, "the file has more than 65536 bytes");
+        assert_eq!(read_small_file("/proc/sys/kernel/ostype").unwrap(), b"Linux\n");
     }
 
     #[test]

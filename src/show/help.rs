@@ -121,7 +121,7 @@ fn page_row(setting: &Setting) -> String {
         "" => String::new(),
         default => format!(" [{default}]"),
     };
-    let meaning = setting.meaning.trim_end_matches(':');
+    let meaning = setting.meaning;
     format!("  {name:<25} {meaning}: {}{default}", setting.values())
 }
 
@@ -136,11 +136,7 @@ pub fn markdown_row(setting: &Setting) -> String {
         "" => "none".to_owned(),
         default => format!("`{default}`"),
     };
-    format!(
-        "| {name} | {default} | {} | {} |",
-        setting.values(),
-        setting.meaning.trim_end_matches(':')
-    )
+    format!("| {name} | {default} | {} | {} |", setting.values(), setting.meaning)
 }
 
 /// Whether this version does anything for it.

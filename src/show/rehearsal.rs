@@ -6,7 +6,9 @@ use crate::event::Summary;
 /// What a rehearsal came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Rehearsed<'a> {
-    /// As it was given, for the commands.
+    /// How it was called, for the commands.
+    pub program: &'a str,
+    /// As it was given, for the same.
     pub source: &'a str,
     pub directory: &'a str,
     /// The directory of the partition's log.
@@ -19,7 +21,7 @@ pub struct Rehearsed<'a> {
 
 /// The result, for a person.
 pub fn text(rehearsed: &Rehearsed<'_>) -> String {
-    let Rehearsed { source, directory, log, is_complete, summary, .. } = rehearsed;
+    let Rehearsed { program, source, directory, log, is_complete, summary, .. } = rehearsed;
     let progress = &summary.progress;
     let how_far = match (is_complete, progress.rows_here) {
         (true, 0) => "complete already: nothing was left to do",
@@ -28,17 +30,20 @@ pub fn text(rehearsed: &Rehearsed<'_>) -> String {
     };
     let mut lines = vec![String::new(), format!("Rehearsal of {source}: {how_far}"), String::new()];
     lines.extend(figures(rehearsed).map(|(name, what)| format!("  {name:<10}{what}")));
-    let source = shell_word(source);
+    let (program, source) = (shell_word(program), shell_word(source));
     let segment = shell_word(&format!("{log}/00000000000000000000.log"));
     let next = if *is_complete {
         ("Begin anew", format!("rm -r {}", shell_word(directory)))
     } else {
-        ("Go on from here", go_on(&source, directory))
+        (
+            "Go on from here",
+            format!("{program} rehearse {source} --directory {}", shell_word(directory)),
+        )
     };
     let hints = [
         (
             "See a record",
-            format!("csv-to-kafka rehearse {source} --rows 1 --print --directory \"$(mktemp -d)\""),
+            format!("{program} rehearse {source} --rows 1 --print --directory \"$(mktemp -d)\""),
         ),
         (
             "Look into the log with Kafka's own tool",
@@ -52,12 +57,12 @@ pub fn text(rehearsed: &Rehearsed<'_>) -> String {
 
 /// Names and values, each with its unit; those that say nothing are left out.
 fn figures(rehearsed: &Rehearsed<'_>) -> impl Iterator<Item = (&'static str, String)> {
-    let Rehearsed { log, rows, summary, .. } = *rehearsed;
+    let Rehearsed { log, rows, is_complete, summary, .. } = *rehearsed;
     let progress = summary.progress;
     let here = progress.rows_here;
     let some = |is_there: bool, name, what: String| is_there.then_some((name, what));
     let in_this_call = match here {
-        _ if here == rows => String::new(),
+        _ if here == rows || (is_complete && here == 0) => String::new(),
         _ => format!(", {here} of them in this call", here = count(here)),
     };
     let smaller = ratio(progress.bytes_raw, progress.bytes_sent)
@@ -88,10 +93,6 @@ fn figures(rehearsed: &Rehearsed<'_>) -> impl Iterator<Item = (&'static str, Str
     .flatten()
 }
 
-fn go_on(source: &str, directory: &str) -> String {
-    format!("csv-to-kafka rehearse {source} --directory {}", shell_word(directory))
-}
-
 /// Fit to be pasted into a shell.
 fn shell_word(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:=+@%".contains(letter);
@@ -108,6 +109,7 @@ mod tests {
     use crate::event::Progress;
 
     const HALF: Rehearsed<'static> = Rehearsed {
+        program: "csv-to-kafka",
         source: "my data/orders.csv",
         directory: "rehearsal-orders.csv",
         log: "rehearsal-orders.csv/rehearsal-0",

@@ -1,15 +1,13 @@
 //! What becomes of an event: a line of the log, the bar of a terminal, or nothing.
 //!
-//! The flow may tell its progress as often as it likes. A terminal is drawn anew up to ten
-//! times a second; a log gets a line every ten seconds.
+//! The flow tells its progress several times a second. A terminal is drawn anew each time; a
+//! log gets a line now and then.
 
 use super::log::Line;
 use super::progress::bar;
 use crate::event::Event;
-use crate::limits::PROGRESS_MS;
+use crate::limits::PROGRESS_LOG_MS;
 use crate::settings::{Level, LogFormat};
-
-const BAR_MS: u64 = 100;
 
 /// What is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +33,14 @@ impl Teller {
 
     pub fn say(&mut self, event: &Event<'_>, monotonic_ms: u64, wall_ms: u64) -> Said {
         if let Event::Progress(progress) = event {
-            let pause_ms = if self.is_watched { BAR_MS } else { PROGRESS_MS };
-            // The first ten seconds need no line; the first bar needs no wait.
-            let before = *self.progress_at_ms.get_or_insert_with(|| {
-                if self.is_watched { monotonic_ms.saturating_sub(pause_ms) } else { monotonic_ms }
-            });
-            if monotonic_ms.saturating_sub(before) < pause_ms {
-                return Said::Nothing;
-            }
-            self.progress_at_ms = Some(monotonic_ms);
             if self.is_watched {
                 return Said::Bar(bar(progress));
             }
+            let before = *self.progress_at_ms.get_or_insert(monotonic_ms);
+            if monotonic_ms.saturating_sub(before) < PROGRESS_LOG_MS {
+                return Said::Nothing;
+            }
+            self.progress_at_ms = Some(monotonic_ms);
         }
         self.line(&Line::of(event), wall_ms)
     }
@@ -82,7 +76,7 @@ mod tests {
     #[test]
     fn progress_is_told_at_its_pace() {
         for (format, is_terminal, times_ms, expected) in [
-            (LogFormat::Text, true, &[500, 550, 599, 600, 650, 700][..], "b..b.b"),
+            (LogFormat::Text, true, &[500, 700, 900][..], "bbb"),
             (LogFormat::Text, false, &[500, 10_499, 10_500, 10_600, 20_500], "..l.l"),
             (LogFormat::Json, true, &[0, 9_999, 10_000], "..l"),
         ] {

@@ -36,7 +36,7 @@ use csv_to_kafka::show::help;
 use csv_to_kafka::show::log::Line;
 use csv_to_kafka::show::rehearsal::{self, Rehearsed};
 use csv_to_kafka::show::teller::{Said, Teller};
-use csv_to_kafka::stop::{EXIT_COMPLETE, EXIT_MEND, Stop};
+use csv_to_kafka::stop::{EXIT_COMPLETE, EXIT_MEND, Peer, Stop};
 use csv_to_kafka::wire::dynamodb::Table;
 use csv_to_kafka::wire::s3::Place;
 
@@ -106,8 +106,12 @@ fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> Ended {
 fn rehearse(asked: &Rehearsal, variables: &Variables, voice: &Voice) -> Ended {
     let settings = &asked.settings;
     let directory = Path::new(&asked.directory);
-    machine::make_directory(directory).map_err(one_problem)?;
     let mut places = Places::open(settings, variables)?;
+    // A mistyped path leaves no directory behind.
+    if let SourceAt::File(_) = settings.source {
+        places.source.open(0, None, None).map_err(|fault| fault.into_stop(Peer::Source))?;
+    }
+    machine::make_directory(directory).map_err(one_problem)?;
     let job = job(settings, asked.rows)?;
     let log_of = |target: &Target| directory.join(format!("{}-{}", target.topic, target.partition));
     let log = log_of(&job.target);
@@ -151,7 +155,7 @@ fn rehearse(asked: &Rehearsal, variables: &Variables, voice: &Voice) -> Ended {
 fn print(text: &str) -> Ended {
     console::result(text.as_bytes()).map_err(|problem| {
         let advice = "Mend where it goes to";
-        Box::new(Stop::refused(csv_to_kafka::stop::Peer::Source, problem, advice))
+        Box::new(Stop::refused(Peer::Source, problem, advice))
     })?;
     Ok(EXIT_COMPLETE)
 }

@@ -122,7 +122,7 @@ fn page_row(setting: &Setting) -> String {
         default => format!(" [{default}]"),
     };
     let meaning = setting.meaning;
-    format!("  {name:<25} {meaning}: {}{default}", setting.values())
+    format!("  {name:<26}{meaning}: {}{default}", setting.values())
 }
 
 /// Rows of the settings' tables in the documentation: setting, values, default, meaning.

@@ -206,11 +206,13 @@ impl Line {
     pub fn text(&self, wall_ms: u64, colour: bool) -> String {
         let (paint, dim, plain) =
             if colour { (colour_of(self.level), "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+        // The facts belong to the first line; a list that comes after it stays readable.
+        let said = printable(&self.text);
+        let (first, rest) = said.split_at(said.find('\n').unwrap_or(said.len()));
         let mut line = format!(
-            "{dim}{}{plain} {paint}{:<5}{plain} {} {dim} event={}",
+            "{dim}{}{plain} {paint}{:<5}{plain} {first} {dim} event={}",
             utc(wall_ms),
             level_name(self.level).to_ascii_uppercase(),
-            printable(&self.text),
             self.event
         );
         for (name, fact) in &self.facts {
@@ -220,6 +222,7 @@ impl Line {
             line.push_str(&fact.as_word());
         }
         line.push_str(plain);
+        line.push_str(rest);
         line
     }
 
@@ -275,7 +278,7 @@ impl Line {
             .fact("waited_source_percent", percent(summary.waited_source_ms, elapsed_ms))
             .fact("waited_broker_percent", percent(summary.waited_broker_ms, elapsed_ms))
             .fact("waited_ledger_percent", percent(summary.waited_ledger_ms, elapsed_ms))
-            .fact("busy_percent", percent(elapsed_ms.saturating_sub(waited_ms), elapsed_ms))
+            .fact("other_percent", percent(elapsed_ms.saturating_sub(waited_ms), elapsed_ms))
             .fact("throttled_ms", summary.throttled_ms)
     }
 }
@@ -469,6 +472,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_comes_after_the_facts() {
+        let stop = Stop::Settings(vec!["A is missing".to_owned()]);
+        assert_eq!(
+            Line::stopped(&stop).text(AT, false),
+            "2026-01-01T00:00:00.001Z ERROR 1 problem in the settings:  event=ended reason=settings exit_code=1\n  - A is missing"
+        );
+    }
+
+    #[test]
     fn the_end_says_what_the_run_did() {
         let summary = Summary {
             progress: Progress {
@@ -493,7 +505,7 @@ mod tests {
             " reason=interrupted exit_code=75 row=1000 rows_here=400 ",
             " rows_per_second=200 ",
             " batches=3 ",
-            " waited_source_percent=10 waited_broker_percent=50 waited_ledger_percent=0 busy_percent=40 ",
+            " waited_source_percent=10 waited_broker_percent=50 waited_ledger_percent=0 other_percent=40 ",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }

@@ -11,7 +11,6 @@ pub enum Lane {
     Dead,
 }
 
-/// Why a resumed run begins where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The run holds the job.

@@ -8,6 +8,7 @@ use csv_to_kafka::port::http::{Http, Request};
 
 /// The number of a thread that is started now: one more than that of the last one.
 #[expect(clippy::disallowed_methods, reason = "a thread is what is counted here")]
+#[expect(clippy::unwrap_used, reason = "a test's helper")]
 fn next_thread_number() -> u64 {
     let id = std::thread::spawn(|| std::thread::current().id()).join().unwrap();
     let digits: String = format!("{id:?}").chars().filter(char::is_ascii_digit).collect();

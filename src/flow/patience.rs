@@ -58,7 +58,15 @@ impl Patience {
     /// Waits after a fault, or gives up.
     pub fn wait(&mut self, run: &mut Run<'_, '_>, trouble: &Trouble) -> Result<(), Stop> {
         let delay_ms = self.delay_ms(run, trouble)?;
-        run.wait(delay_ms)
+        let before_ms = run.now().monotonic_ms;
+        let waited = run.wait(delay_ms);
+        let waited_ms = run.now().monotonic_ms.saturating_sub(before_ms);
+        match self.peer {
+            Peer::Broker => run.counts.waited_broker_ms += waited_ms,
+            Peer::Source => run.counts.waited_source_ms += waited_ms,
+            Peer::Ledger => run.counts.waited_ledger_ms += waited_ms,
+        }
+        waited
     }
 }
 

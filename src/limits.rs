@@ -95,6 +95,29 @@ pub const HTTP_ERROR_BYTES_MAX: usize = 64 * 1024;
 /// The answer of the ledger; an item comes with the names of its types.
 pub const LEDGER_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
+// --- Credentials ------------------------------------------------------------------------
+
+/// With less time left than this, fresh credentials are asked for.
+pub const CREDENTIALS_LEFT_MS: u64 = 15 * 60 * 1000;
+/// The least time between two such requests while the old ones last.
+pub const CREDENTIALS_RETRY_MS: u64 = 30 * 1000;
+/// The longest time between them, however long the last one took.
+pub const CREDENTIALS_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
+/// One request to the metadata of an instance, which are on the machine itself.
+pub const METADATA_TIMEOUT_MS: u64 = 1_000;
+/// How often they are asked whether they are there.
+pub const METADATA_ATTEMPTS_MAX: u32 = 2;
+/// One request to the endpoint of a container.
+pub const CONTAINER_TIMEOUT_MS: u64 = 2_000;
+/// An answer with credentials.
+pub const CREDENTIALS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// A file that holds a token.
+pub const SECRET_FILE_BYTES_MAX: usize = 64 * 1024;
+/// A profile file.
+pub const PROFILE_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// A file of certificates; all the public authorities together have a quarter of it.
+pub const CERTIFICATES_BYTES_MAX: usize = 1024 * 1024;
+
 // --- Ledger -----------------------------------------------------------------------------
 
 /// Least time between two checkpoints.
@@ -154,6 +177,10 @@ const _: () = {
     assert!(HTTP_HEAD_BYTES_MAX <= HTTP_INPUT_BYTES);
     assert!(ITEM_BYTES_MAX < LEDGER_ANSWER_BYTES_MAX && ITEM_BYTES_MAX < LEDGER_FILE_BYTES_MAX);
     assert!(SOURCE_READ_MS < CALL_TIMEOUT_MS);
+    // A session, the role's name and the credentials.
+    assert!((METADATA_ATTEMPTS_MAX as u64 + 2) * METADATA_TIMEOUT_MS <= CALL_TIMEOUT_MS);
+    assert!(CONTAINER_TIMEOUT_MS <= CALL_TIMEOUT_MS);
+    assert!(CREDENTIALS_RETRY_MS_MAX < CREDENTIALS_LEFT_MS);
     assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS < 10_000);
     assert!(SILENCE_MS < 24 * 60 * 60 * 1000 / 10);
     assert!(MEMORY_BYTES_MAX < 12 * 1024 * 1024);

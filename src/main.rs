@@ -22,7 +22,7 @@ use csv_to_kafka::flow::ports::{Broker, Ledger, Ports, Source};
 use csv_to_kafka::flow::{self, Outcome};
 use csv_to_kafka::limits::BATCH_BYTES_MAX;
 use csv_to_kafka::port::console::{self, Console};
-use csv_to_kafka::port::credentials::Credentials;
+use csv_to_kafka::port::credentials::{self, Credentials};
 use csv_to_kafka::port::dynamodb::DynamoDb;
 use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::file::File;
@@ -209,39 +209,42 @@ impl Places {
 /// What S3 and `DynamoDB` share.
 struct Services<'a> {
     aws: &'a Aws,
+    region: String,
     http: Http,
     credentials: Credentials,
 }
 
 impl<'a> Services<'a> {
     fn new(aws: &'a Aws, variables: &Variables) -> Result<Services<'a>, Box<Stop>> {
-        let lookup = |name: &str| match name {
-            "AWS_ACCESS_KEY_ID" => Some(aws.access_key_id.reveal().to_owned()),
-            "AWS_SECRET_ACCESS_KEY" => Some(aws.secret_access_key.reveal().to_owned()),
-            "AWS_SESSION_TOKEN" => {
-                aws.session_token.as_ref().map(|token| token.reveal().to_owned())
-            }
+        let lookup = |name: &str| match aws.variables.get(name) {
+            Some(value) => Some(value.to_owned()),
             // Those of the proxy.
-            other => variables.get(&OsString::from(other))?.to_str().map(str::to_owned),
+            None => variables.get(&OsString::from(name))?.to_str().map(str::to_owned),
         };
         let http = Http::new(&lookup).map_err(one_problem)?;
-        Ok(Services { aws, http, credentials: Credentials::from_environment(&lookup) })
+        let region =
+            credentials::region(aws.region.as_deref(), &aws.variables).map_err(one_problem)?;
+        let credentials = Credentials::find(&aws.variables, &http, &region, aws.variant);
+        Ok(Services { aws, region, http, credentials })
     }
 
     fn s3(&self, bucket: &str, key: &str) -> S3 {
         let place = Place {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            region: self.aws.region.clone(),
+            region: self.region.clone(),
             endpoint: self.aws.s3_endpoint.clone(),
+            variant: self.aws.variant,
+            requester_pays: self.aws.requester_pays,
         };
         S3::new(self.http.clone(), place, self.credentials.clone())
     }
 
     fn dynamodb(&self, table: &str) -> DynamoDb {
-        let table = Table { name: table.to_owned(), region: self.aws.region.clone() };
+        let table = Table { name: table.to_owned(), region: self.region.clone() };
         let endpoint = self.aws.dynamodb_endpoint.as_deref();
-        DynamoDb::new(self.http.clone(), table, endpoint, self.credentials.clone())
+        let credentials = self.credentials.clone();
+        DynamoDb::new(self.http.clone(), table, endpoint, self.aws.variant, credentials)
     }
 }
 

@@ -9,9 +9,11 @@
 //!   └── cli ──> Settings ──> main, flow, port
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::limits::ROW_BYTES_CEILING;
+use crate::wire::aws_endpoint::Variant;
 use crate::wire::compress::Compression;
 use crate::wire::kafka::show_server;
 
@@ -222,18 +224,123 @@ pub const TABLE: &[Setting] = &[
         Group::Aws,
         Takes::Text("region"),
         "",
-        "Of bucket and table (also AWS_DEFAULT_REGION)",
+        "Of bucket and table (AWS_DEFAULT_REGION, profile, EC2)",
     ),
-    secret("AWS_ACCESS_KEY_ID", Group::Aws, Takes::Text("id"), "Credentials of S3 and DynamoDB"),
+    secret(
+        "AWS_ACCESS_KEY_ID",
+        Group::Aws,
+        Takes::Text("id"),
+        "Credentials; without them those of a profile or a role",
+    ),
     secret("AWS_SECRET_ACCESS_KEY", Group::Aws, Takes::Text("key"), "Their secret half"),
     secret("AWS_SESSION_TOKEN", Group::Aws, Takes::Text("token"), "For temporary credentials"),
     plain(
-        "AWS_ENDPOINT_URL",
+        "AWS_PROFILE",
+        Group::Aws,
+        Takes::Text("name"),
+        "",
+        "A profile of the AWS tools' files (default)",
+    ),
+    plain("AWS_CONFIG_FILE", Group::Aws, Takes::Text("path"), "", "Instead of ~/.aws/config"),
+    plain(
+        "AWS_SHARED_CREDENTIALS_FILE",
+        Group::Aws,
+        Takes::Text("path"),
+        "",
+        "Instead of ~/.aws/credentials",
+    ),
+    plain(
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        Group::Aws,
+        Takes::Text("path"),
+        "",
+        "A token that stands for a role; EKS sets it",
+    ),
+    plain("AWS_ROLE_ARN", Group::Aws, Takes::Text("ARN"), "", "The role of that token"),
+    plain(
+        "AWS_ROLE_SESSION_NAME",
+        Group::Aws,
+        Takes::Text("name"),
+        "",
+        "How its session is called (csv-to-kafka)",
+    ),
+    plain(
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        Group::Aws,
+        Takes::Text("path"),
+        "",
+        "Where a container has its role; ECS sets it",
+    ),
+    plain(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         Group::Aws,
         Takes::Text("URL"),
         "",
-        "In place of AWS's own, for S3 and DynamoDB",
+        "The same; EKS Pod Identity sets it",
     ),
+    plain(
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        Group::Aws,
+        Takes::Text("path"),
+        "",
+        "The token for that URL; read again each time",
+    ),
+    secret(
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        Group::Aws,
+        Takes::Text("token"),
+        "The token itself, where there is no file",
+    ),
+    plain(
+        "AWS_EC2_METADATA_DISABLED",
+        Group::Aws,
+        Takes::OneOf(&["false", "true"]),
+        "false",
+        "Do not ask for the role of the instance",
+    ),
+    plain(
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        Group::Aws,
+        Takes::Text("URL"),
+        "",
+        "Instead of http://169.254.169.254",
+    ),
+    plain(
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+        Group::Aws,
+        Takes::OneOf(&["IPv4", "IPv6"]),
+        "IPv4",
+        "Which of its addresses",
+    ),
+    plain(
+        "AWS_CA_BUNDLE",
+        Group::Aws,
+        Takes::Text("path"),
+        "",
+        "Trust these authorities only (PEM)",
+    ),
+    plain(
+        "AWS_USE_FIPS_ENDPOINT",
+        Group::Aws,
+        Takes::OneOf(&["false", "true"]),
+        "false",
+        "The FIPS endpoints of AWS",
+    ),
+    plain(
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        Group::Aws,
+        Takes::OneOf(&["false", "true"]),
+        "false",
+        "Those with IPv6 addresses too",
+    ),
+    plain(
+        "S3_REQUEST_PAYER",
+        Group::Aws,
+        Takes::OneOf(&["owner", "requester"]),
+        "owner",
+        "Who pays for reading the bucket",
+    ),
+    plain("AWS_ENDPOINT_URL", Group::Aws, Takes::Text("URL"), "", "In place of AWS's own"),
     plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "The same for S3 alone"),
     plain(
         "AWS_ENDPOINT_URL_DYNAMODB",
@@ -242,16 +349,7 @@ pub const TABLE: &[Setting] = &[
         "",
         "The same for DynamoDB alone",
     ),
-    later(
-        Group::Aws,
-        "AWS_PROFILE",
-        "this version takes AWS credentials from the environment only",
-    ),
-    later(
-        Group::Aws,
-        "AWS_CA_BUNDLE",
-        "this version trusts the public certificate authorities only",
-    ),
+    plain("AWS_ENDPOINT_URL_STS", Group::Aws, Takes::Text("URL"), "", "The same for roles alone"),
     later(Group::Later, "KAFKA_SASL_MECHANISM", PLAINTEXT_ONLY),
     later(Group::Later, "KAFKA_SASL_USERNAME", PLAINTEXT_ONLY),
     later_secret("KAFKA_SASL_PASSWORD", PLAINTEXT_ONLY),
@@ -443,13 +541,34 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aws {
-    pub region: String,
-    pub access_key_id: Secret,
-    pub secret_access_key: Secret,
-    pub session_token: Option<Secret>,
+    /// `None`: the profile's, or the instance's.
+    pub region: Option<String>,
     /// `None`: AWS's own.
     pub s3_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
+    pub variant: Variant,
+    pub requester_pays: bool,
+    pub variables: AwsVariables,
+}
+
+/// Those of the AWS tools' own variables that are set, for whoever looks for credentials:
+/// under their names, as many of them as there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AwsVariables {
+    by_name: BTreeMap<String, Secret>,
+}
+
+impl AwsVariables {
+    /// An empty value counts as none.
+    pub fn set(&mut self, name: &str, value: &str) {
+        if !value.trim().is_empty() {
+            self.by_name.insert(name.to_owned(), Secret::new(value.trim().to_owned()));
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.by_name.get(name).map(Secret::reveal)
+    }
 }
 
 /// A text that no log and no message may show.

@@ -24,6 +24,8 @@ pub(super) struct Value {
 /// The value of each setting that has one, and what is wrong so far.
 pub(super) struct Values {
     by_name: BTreeMap<&'static str, Value>,
+    /// Where a person's files are; no setting of ours.
+    pub home: Option<String>,
     pub problems: Vec<String>,
     pub warnings: Vec<String>,
 }
@@ -35,7 +37,13 @@ impl Values {
         flags: Vec<(&'static Setting, String)>,
         problems: Vec<String>,
     ) -> Values {
-        let mut values = Values { by_name: BTreeMap::new(), problems, warnings: Vec::new() };
+        let home = given.variables.get(&OsString::from("HOME")).and_then(|home| home.to_str());
+        let mut values = Values {
+            by_name: BTreeMap::new(),
+            home: home.map(str::to_owned),
+            problems,
+            warnings: Vec::new(),
+        };
         for setting in TABLE {
             if let Some(value) = values.of_environment(setting, given) {
                 values.by_name.insert(setting.name, value);
@@ -59,13 +67,24 @@ impl Values {
     /// Checks each value against the table. A rehearsal has no broker: how one would be spoken
     /// to does not matter to it.
     pub(super) fn check(&mut self, rehearsal: bool) {
+        // In the environment, whether those of AWS matter depends on the use of AWS.
+        self.check_those(rehearsal, |setting, value| setting.group != Group::Aws || value.is_flag);
+    }
+
+    /// What [`Values::check`] has left out.
+    pub(super) fn check_aws(&mut self) {
+        self.check_those(false, |setting, value| setting.group == Group::Aws && !value.is_flag);
+    }
+
+    fn check_those(&mut self, rehearsal: bool, is_meant: impl Fn(&Setting, &Value) -> bool) {
         for setting in TABLE {
             let Some(value) = self.by_name.get_mut(setting.name) else { continue };
+            if !is_meant(setting, value) {
+                continue;
+            }
             let origin = value.origin.clone();
             let problem = match setting.takes {
                 Takes::Text(_) => None,
-                // In the environment, whether these matter depends on the use of AWS.
-                Takes::Later(_) if setting.group == Group::Aws && !value.is_flag => None,
                 Takes::Later(_) if rehearsal => None,
                 Takes::Later(because) => Some(format!("{origin} is set, but {because}")),
                 Takes::Whole { min, max } => match value.text.parse::<u64>() {
@@ -122,7 +141,11 @@ impl Values {
             return direct.map(|text| Value { text, origin: name.to_owned(), is_flag: false });
         }
         let file_name = format!("{name}{FILE_SUFFIX}");
-        let path = self.variable(&file_name, given.variables);
+        // A file that is read again and again is a setting of its own.
+        let path = match Setting::find(&file_name) {
+            Some(_) => None,
+            None => self.variable(&file_name, given.variables),
+        };
         match (direct, path) {
             (Some(_), Some(_)) => {
                 self.problem(format!("{name} and {file_name} are both set; one of them is enough"));

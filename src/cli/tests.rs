@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::*;
-use crate::settings::{Aws, CheckpointAt, Header, OnBadRow, Secret, Server};
+use crate::settings::{Aws, AwsVariables, CheckpointAt, Header, OnBadRow, Server};
+use crate::wire::aws_endpoint::Variant;
 use crate::wire::compress::Compression;
 
 /// What a run needs, with files on both ends.
@@ -80,15 +81,52 @@ fn a_run_on_aws() {
     assert_eq!(settings.checkpoint.to_string(), "dynamodb://t");
     let servers: Vec<String> = settings.bootstrap_servers.iter().map(Server::to_string).collect();
     assert_eq!(servers, ["b-1:9092", "b-2:9093"]);
-    let expected = Aws {
-        region: "eu-west-1".into(),
-        access_key_id: Secret::new("A".into()),
-        secret_access_key: Secret::new("S".into()),
-        session_token: None,
+    let mut expected = Aws {
+        region: Some("eu-west-1".into()),
         s3_endpoint: None,
         dynamodb_endpoint: None,
+        variant: Variant::default(),
+        requester_pays: false,
+        variables: AwsVariables::default(),
     };
+    for (name, value) in
+        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "S")]
+    {
+        expected.variables.set(name, value);
+    }
     assert_eq!(settings.aws, Some(expected));
+}
+
+#[test]
+fn aws_without_a_region_and_keys_of_ours() {
+    let bare = REMOTE.split(" AWS_REGION").next().expect("its start");
+    let aws = |variables: &str, arguments: &str| {
+        run_of(&format!("{bare} {variables}"), arguments).aws.expect("aws")
+    };
+    assert_eq!(aws("", "").region, None);
+    let variables = "AWS_PROFILE=load HOME=/h AWS_USE_FIPS_ENDPOINT=TRUE AWS_USE_DUALSTACK_ENDPOINT=true \
+        S3_REQUEST_PAYER=requester AWS_ENDPOINT_URL=http://a:1 AWS_ENDPOINT_URL_STS=http://b:2/ \
+        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/secret";
+    let found = aws(variables, "--aws-profile other");
+    assert_eq!(found.variant, Variant { fips: true, dual_stack: true });
+    assert!(found.requester_pays);
+    for (name, value) in [
+        ("AWS_PROFILE", "other"),
+        ("HOME", "/h"),
+        ("AWS_ENDPOINT_URL_STS", "http://b:2"),
+        // It is read when it is needed, and again.
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/secret"),
+    ] {
+        assert_eq!(found.variables.get(name), Some(value));
+    }
+    assert_eq!(found.variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"), None);
+    let token =
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN=hunter2 AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/t";
+    let both = aws(token, "");
+    assert_eq!(both.variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"), Some("hunter2"));
+    assert!(!format!("{both:?}").contains("hunter2"));
+    // Without AWS nobody minds what the variables of AWS are set to.
+    assert_eq!(run_of(&format!("{LOCAL} AWS_USE_FIPS_ENDPOINT=perhaps"), "").aws, None);
 }
 
 #[test]
@@ -153,15 +191,15 @@ fn where_a_value_comes_from() {
     assert_eq!(problems_of(&format!("{LOCAL} KAFKA_TOPIC="), "").len(), 1);
 
     let remote = REMOTE.replace("AWS_SECRET_ACCESS_KEY=S", "");
-    for (file, expected) in [("/secret", "hunter2"), ("/crlf", "hunter2"), ("/two", "hunter2\n")] {
+    for file in ["/secret", "/crlf", "/two"] {
         let variables = format!("{remote} AWS_SECRET_ACCESS_KEY_FILE={file}");
         let aws = run_of(&variables, "").aws.expect("aws");
-        assert_eq!(aws.secret_access_key.reveal(), expected, "{file}");
+        assert_eq!(aws.variables.get("AWS_SECRET_ACCESS_KEY"), Some("hunter2"), "{file}");
     }
     let older = REMOTE.replace("AWS_REGION", "AWS_DEFAULT_REGION");
-    assert_eq!(run_of(&older, "").aws.expect("aws").region, "eu-west-1");
+    assert_eq!(run_of(&older, "").aws.expect("aws").region.as_deref(), Some("eu-west-1"));
     let both = format!("{REMOTE} AWS_DEFAULT_REGION=us-east-1");
-    assert_eq!(run_of(&both, "").aws.expect("aws").region, "eu-west-1");
+    assert_eq!(run_of(&both, "").aws.expect("aws").region.as_deref(), Some("eu-west-1"));
     let endpoints = format!("{REMOTE} AWS_ENDPOINT_URL=http://a:1/ AWS_ENDPOINT_URL_S3=https://s3");
     let aws = run_of(&endpoints, "").aws.expect("aws");
     assert_eq!(aws.s3_endpoint.as_deref(), Some("https://s3"));
@@ -189,8 +227,6 @@ fn what_is_missing_is_named_in_one_message() {
             "S3_KEY is missing; S3_BUCKET is set",
             "KAFKA_BOOTSTRAP_SERVERS is missing: the brokers to ask first, host:port,…",
             "KAFKA_TOPIC is missing: the topic to copy to",
-            "AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region",
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing: this version takes AWS credentials from these variables only (or their _FILE forms), from no profile, container or instance role",
         ]
     );
 }
@@ -395,9 +431,20 @@ fn what_is_wrong_is_said() {
             "AWS_SECRET_ACCESS_KEY_FILE=/bytes: the file is not UTF-8",
         ),
         (
-            "AWS_CA_BUNDLE=/x",
+            "AWS_SECRET_ACCESS_KEY=",
             "",
-            "AWS_CA_BUNDLE is set, but this version trusts the public certificate authorities only",
+            "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is missing",
+        ),
+        (
+            "AWS_ACCESS_KEY_ID=",
+            "",
+            "AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is missing",
+        ),
+        ("AWS_REGION=EU", "", "AWS_REGION=EU is not the name of a region, like eu-west-1"),
+        (
+            "AWS_USE_FIPS_ENDPOINT=perhaps",
+            "",
+            "AWS_USE_FIPS_ENDPOINT=perhaps is none of: false, true",
         ),
     ];
     for (base, cases) in [(LOCAL, local), (REMOTE, remote)] {

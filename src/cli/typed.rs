@@ -5,9 +5,10 @@ use super::given::{Value, Values};
 use super::shown;
 use crate::limits::COLUMNS_MAX;
 use crate::settings::{
-    Aws, CheckpointAt, Csv, Header, Level, Log, LogFormat, OnBadRow, Secret, Server, Settings,
-    SourceAt,
+    Aws, AwsVariables, CheckpointAt, Csv, Group, Header, Level, Log, LogFormat, OnBadRow, Server,
+    Settings, SourceAt, TABLE,
 };
+use crate::wire::aws_endpoint::{Variant, is_region};
 use crate::wire::compress::Compression;
 use crate::wire::csv::header::RESERVED_NAMES;
 
@@ -35,7 +36,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
     check_job_id(values, &places.job_id);
     let uses_s3 = matches!(places.source, Some(SourceAt::S3 { .. }));
     let uses_aws = uses_s3 || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }));
-    let aws = if uses_aws { aws(values) } else { None };
+    let aws = uses_aws.then(|| aws(values));
     if !values.problems.is_empty() {
         return None;
     }
@@ -396,38 +397,14 @@ fn on_bad_row(values: &mut Values, main: Option<&str>) -> Option<OnBadRow> {
     Some(OnBadRow::SetAside { topic: topic? })
 }
 
-fn aws(values: &mut Values) -> Option<Aws> {
+fn aws(values: &mut Values) -> Aws {
+    values.check_aws();
     let region = values.text("AWS_REGION").map(str::to_owned);
-    if region.is_none() {
-        values
-            .problem("AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region");
-    }
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if let Some(value) = values.get("AWS_REGION").filter(|value| !value.text.bytes().all(is_letter))
-    {
+    if let Some(value) = values.get("AWS_REGION").filter(|value| !is_region(&value.text)) {
         let (origin, text) = (value.origin.clone(), shown(&value.text));
         values.problem(format!("{origin}={text} is not the name of a region, like eu-west-1"));
     }
-    let id = values.text("AWS_ACCESS_KEY_ID").map(|text| Secret::new(text.to_owned()));
-    let key = values.text("AWS_SECRET_ACCESS_KEY").map(|text| Secret::new(text.to_owned()));
-    let missing = match (&id, &key) {
-        (Some(_), Some(_)) => None,
-        (None, None) => Some("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are missing"),
-        (None, Some(_)) => Some("AWS_ACCESS_KEY_ID is missing"),
-        (Some(_), None) => Some("AWS_SECRET_ACCESS_KEY is missing"),
-    };
-    if let Some(missing) = missing {
-        let profile = values.get("AWS_PROFILE").map_or("", |_| ", AWS_PROFILE among them");
-        values.problem(format!(
-            "{missing}: this version takes AWS credentials from these variables only (or their _FILE forms), from no profile, container or instance role{profile}"
-        ));
-    }
-    if let Some(bundle) = values.get("AWS_CA_BUNDLE") {
-        let origin = bundle.origin.clone();
-        values.problem(format!(
-            "{origin} is set, but this version trusts the public certificate authorities only"
-        ));
-    }
+    check_keys(values);
     let mut endpoint = |name| {
         let common = "AWS_ENDPOINT_URL";
         let name = if values.get(name).is_some() { name } else { common };
@@ -435,15 +412,35 @@ fn aws(values: &mut Values) -> Option<Aws> {
     };
     let s3_endpoint = endpoint("AWS_ENDPOINT_URL_S3");
     let dynamodb_endpoint = endpoint("AWS_ENDPOINT_URL_DYNAMODB");
-    let session_token = values.text("AWS_SESSION_TOKEN").map(|text| Secret::new(text.to_owned()));
-    Some(Aws {
-        region: region?,
-        access_key_id: id?,
-        secret_access_key: key?,
-        session_token,
+    let sts_endpoint = endpoint("AWS_ENDPOINT_URL_STS");
+    let is = |name: &str, word: &str| values.text_or_default(name) == word;
+    let mut variables = AwsVariables::default();
+    for setting in TABLE.iter().filter(|setting| setting.group == Group::Aws) {
+        variables.set(setting.name, values.text(setting.name).unwrap_or_default());
+    }
+    variables.set("AWS_ENDPOINT_URL_STS", sts_endpoint.as_deref().unwrap_or_default());
+    variables.set("HOME", values.home.as_deref().unwrap_or_default());
+    Aws {
+        region,
         s3_endpoint,
         dynamodb_endpoint,
-    })
+        variant: Variant {
+            fips: is("AWS_USE_FIPS_ENDPOINT", "true"),
+            dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),
+        },
+        requester_pays: is("S3_REQUEST_PAYER", "requester"),
+        variables,
+    }
+}
+
+/// Half of a pair is a mistake, whatever other credentials there may be.
+fn check_keys(values: &mut Values) {
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    match (values.get(id).is_some(), values.get(secret).is_some()) {
+        (false, true) => values.problem(format!("{secret} is set, but {id} is missing")),
+        (true, false) => values.problem(format!("{id} is set, but {secret} is missing")),
+        _ => {}
+    }
 }
 
 /// A URL without a path, a query and a user; it is not shown, for it might hold a password.

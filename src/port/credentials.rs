@@ -1,19 +1,42 @@
-//! Who we are for AWS, and where AWS is: credentials, region, endpoints.
+//! Who we are for AWS: a chain of places that may know, asked one after the other.
 //!
 //! ```text
 //! Credentials::current ── first link of the chain that has some ──> access key, secret, token
-//!   environment   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+//!   environment     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
+//!   profile         AWS_PROFILE in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE
+//!   web identity    AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, by STS
+//!   container       AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI
+//!   instance        the metadata of EC2
+//!
+//! more than 15 minutes left          these
+//! less                               that link again, at most every 30 s; if it fails, these
+//! past their time, or ExpiredToken   that link again, at once; if it fails, a fault
 //! ```
 //!
-//! Further sources are further [`Link`]s. No secret is ever part of a message.
+//! The link that had them first is asked again from then on. No secret is ever part of a
+//! message.
+
+mod container;
+mod instance;
+mod profile;
+mod sts;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials as Keys;
 
+use self::container::Container;
+use self::instance::Instance;
+use self::profile::{Files, Profile};
+use self::sts::{Sts, WebIdentity};
 use crate::flow::ports::Fault;
+use crate::limits::{CREDENTIALS_LEFT_MS, CREDENTIALS_RETRY_MS, CREDENTIALS_RETRY_MS_MAX};
+use crate::port::http::Http;
+use crate::settings::AwsVariables;
 use crate::stop::{Peer, Stop};
+use crate::wire::aws_endpoint::{Variant, is_region};
 
 /// How the environment is read; an empty value counts as none.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -22,10 +45,29 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub trait Link {
     /// How messages call it.
     fn name(&self) -> &'static str;
-    /// The credentials that it has now; the text says why it has none.
-    fn keys(&mut self) -> Result<Keys, String>;
-    /// Whether asking again can bring others.
-    fn can_renew(&self) -> bool;
+    /// The credentials that it has now.
+    fn keys(&mut self) -> Result<Keys, NoKeys>;
+    /// After it gave some: what brings others when they are past their time.
+    fn renewal(&self) -> Renewal;
+}
+
+/// Why a link has no credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoKeys {
+    /// It does not apply here: the next link is asked.
+    NotHere(String),
+    /// It applies, and may have some in a moment.
+    Passing(String),
+    /// It applies, and a person must act.
+    Refused { problem: String, advice: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewal {
+    /// Asking again.
+    Itself,
+    /// A person, who is told this.
+    ByHand(String),
 }
 
 /// The credentials of a run. A clone shares them.
@@ -36,10 +78,47 @@ pub struct Credentials {
 
 struct Chain {
     links: Vec<Box<dyn Link>>,
-    found: Option<(usize, Keys)>,
+    found: Option<Found>,
+    clock: Box<dyn Fn() -> Now>,
+}
+
+#[derive(Clone, Copy)]
+struct Now {
+    /// Since some moment.
+    monotonic: Duration,
+    wall: SystemTime,
+}
+
+struct Found {
+    index: usize,
+    keys: Keys,
+    /// The service says that they are past their time.
+    is_rejected: bool,
+    /// Before this it is not asked again for what is not pressing.
+    next: Duration,
+    /// Before this not even for what was rejected.
+    next_rejected: Duration,
 }
 
 impl Credentials {
+    /// Of the environment, the profile files, a web identity, the container, the instance.
+    /// `http` is for STS, which may be behind a proxy; the others never are.
+    pub fn find(
+        variables: &AwsVariables,
+        http: &Http,
+        region: &str,
+        variant: Variant,
+    ) -> Credentials {
+        let sts = Sts::new(http.clone(), region, variant, variables);
+        Credentials::from_chain(vec![
+            Box::new(Environment::of(variables)),
+            Box::new(Profile::new(variables, sts.clone())),
+            Box::new(WebIdentity::new(variables, sts)),
+            Box::new(Container::new(variables)),
+            Box::new(Instance::new(variables)),
+        ])
+    }
+
     /// Those that the environment names.
     pub fn from_environment(lookup: Lookup<'_>) -> Credentials {
         Credentials::from_chain(vec![Box::new(Environment::read(lookup))])
@@ -47,62 +126,169 @@ impl Credentials {
 
     /// The first link that has credentials wins.
     pub fn from_chain(links: Vec<Box<dyn Link>>) -> Credentials {
-        Credentials { chain: Rc::new(RefCell::new(Chain { links, found: None })) }
+        let start = Instant::now();
+        let clock = move || Now { monotonic: start.elapsed(), wall: SystemTime::now() };
+        Credentials::with_clock(links, Box::new(clock))
+    }
+
+    fn with_clock(links: Vec<Box<dyn Link>>, clock: Box<dyn Fn() -> Now>) -> Credentials {
+        Credentials { chain: Rc::new(RefCell::new(Chain { links, found: None, clock })) }
     }
 
     pub fn current(&self, peer: Peer) -> Result<Keys, Fault> {
-        let Chain { links, found } = &mut *self.chain.borrow_mut();
-        if let Some((_, keys)) = found {
-            return Ok(keys.clone());
+        let chain = &mut *self.chain.borrow_mut();
+        match &chain.found {
+            None => chain.first(peer),
+            Some(_) => chain.again(peer),
         }
-        let mut tried = Vec::with_capacity(links.len());
-        for (index, link) in links.iter_mut().enumerate() {
-            match link.keys() {
-                Ok(keys) => {
-                    *found = Some((index, keys.clone()));
-                    return Ok(keys);
-                }
-                Err(why) => tried.push(format!("{}: {why}", link.name())),
-            }
-        }
-        Err(Fault::last(Stop::refused(
-            peer,
-            format!("no AWS credentials were found ({})", tried.join("; ")),
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN where they are temporary",
-        )))
     }
 
     /// After the service said that they are past their time: others are fetched at the next
     /// call where that is possible.
     pub fn expired(&self, peer: Peer, problem: String) -> Fault {
-        let Chain { links, found } = &mut *self.chain.borrow_mut();
-        let link = found.take().and_then(|(index, _)| links.get(index));
-        if link.is_some_and(|link| link.can_renew()) {
-            return Fault::passing(problem);
+        let Chain { links, found, .. } = &mut *self.chain.borrow_mut();
+        let Some(found) = found else { return Fault::passing(problem) };
+        match links.get(found.index).map(|link| link.renewal()) {
+            Some(Renewal::ByHand(advice)) => Fault::last(Stop::refused(
+                peer,
+                problem,
+                format!("{advice}, and start again: it resumes"),
+            )),
+            Some(Renewal::Itself) | None => {
+                found.is_rejected = true;
+                Fault::passing(problem)
+            }
         }
-        Fault::last(Stop::refused(
-            peer,
-            problem,
-            "The credentials in the environment are past their time: set fresh ones in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and start again: it resumes",
-        ))
     }
+}
+
+impl Chain {
+    /// Asks one link after the other.
+    fn first(&mut self, peer: Peer) -> Result<Keys, Fault> {
+        let mut tried = Vec::with_capacity(self.links.len());
+        for (index, link) in self.links.iter_mut().enumerate() {
+            match link.keys() {
+                Ok(keys) => {
+                    log::debug!("AWS credentials come from: {}", link.name());
+                    let next = (self.clock)().monotonic + retry(Duration::ZERO);
+                    self.found = Some(Found {
+                        index,
+                        keys: keys.clone(),
+                        is_rejected: false,
+                        next,
+                        next_rejected: Duration::ZERO,
+                    });
+                    return Ok(keys);
+                }
+                Err(NoKeys::NotHere(why)) => tried.push(format!("{}: {why}", link.name())),
+                Err(NoKeys::Passing(why)) => {
+                    return Err(Fault::passing(format!("AWS credentials: {}: {why}", link.name())));
+                }
+                Err(NoKeys::Refused { problem, advice }) => {
+                    let problem = format!("AWS credentials: {}: {problem}", link.name());
+                    return Err(Fault::last(Stop::refused(peer, problem, advice)));
+                }
+            }
+        }
+        Err(Fault::last(Stop::refused(
+            peer,
+            format!("no AWS credentials were found (tried, in this order: {})", tried.join("; ")),
+            "Give this machine, task or pod a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where they are temporary)",
+        )))
+    }
+
+    /// Those that were found, or fresh ones of the same link.
+    fn again(&mut self, peer: Peer) -> Result<Keys, Fault> {
+        let Chain { links, found, clock } = self;
+        let Some(found) = found else { unreachable!("called with credentials in hand") };
+        let now = clock();
+        // An end that lies behind us is an error there.
+        let left =
+            found.keys.expiry().map(|end| end.duration_since(now.wall).unwrap_or(Duration::ZERO));
+        let is_past = left == Some(Duration::ZERO);
+        let is_due = left.is_some_and(|left| left < Duration::from_millis(CREDENTIALS_LEFT_MS));
+        let asks = if found.is_rejected {
+            now.monotonic >= found.next_rejected
+        } else {
+            is_due && now.monotonic >= found.next
+        };
+        let Some(link) = links.get_mut(found.index).filter(|_| asks) else {
+            return Ok(found.keys.clone());
+        };
+        let answer = link.keys();
+        let spent = clock().monotonic.saturating_sub(now.monotonic);
+        let wait = retry(spent);
+        found.next = now.monotonic + wait;
+        match answer {
+            Ok(keys) => {
+                if found.is_rejected {
+                    found.next_rejected = now.monotonic + wait;
+                }
+                found.is_rejected = false;
+                found.keys = keys.clone();
+                Ok(keys)
+            }
+            // Clocks differ, and some services take them a while longer: the service decides.
+            Err(why) if !found.is_rejected && !is_past => {
+                log::warn!("AWS credentials are not renewed yet: {}: {}", link.name(), why.words());
+                Ok(found.keys.clone())
+            }
+            // They are of no use: the next call asks again, and the flow waits between.
+            Err(NoKeys::Refused { problem, advice }) => {
+                found.next = now.monotonic;
+                let problem = format!("AWS credentials: {}: {problem}", link.name());
+                Err(Fault::last(Stop::refused(peer, problem, advice)))
+            }
+            Err(NoKeys::Passing(why) | NoKeys::NotHere(why)) => {
+                found.next = now.monotonic;
+                Err(Fault::passing(format!(
+                    "AWS credentials are past their time, and {} has no others: {why}",
+                    link.name()
+                )))
+            }
+        }
+    }
+}
+
+impl NoKeys {
+    fn words(&self) -> &str {
+        match self {
+            NoKeys::NotHere(why) | NoKeys::Passing(why) => why,
+            NoKeys::Refused { problem, .. } => problem,
+        }
+    }
+}
+
+/// How long to wait after a renewal that took so long: at most 1 % of the time goes to them.
+fn retry(spent: Duration) -> Duration {
+    let least = Duration::from_millis(CREDENTIALS_RETRY_MS);
+    let most = Duration::from_millis(CREDENTIALS_RETRY_MS_MAX);
+    spent.saturating_mul(100).clamp(least, most)
 }
 
 /// Fixed keys from environment variables.
 struct Environment {
-    keys: Result<Keys, String>,
+    keys: Result<Keys, NoKeys>,
 }
 
 impl Environment {
+    fn of(variables: &AwsVariables) -> Environment {
+        Environment::read(&|name| variables.get(name).map(str::to_owned))
+    }
+
     fn read(lookup: Lookup<'_>) -> Environment {
         let value = |name: &str| set(lookup, name);
+        let half = |given: &str, missing: &str| NoKeys::Refused {
+            problem: format!("{given} without {missing}"),
+            advice: format!("Set {missing} too"),
+        };
         let keys = match (value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY")) {
             (Some(id), Some(secret)) => {
                 Ok(Keys::new(id, secret, value("AWS_SESSION_TOKEN"), None, "environment"))
             }
-            (None, None) => Err("AWS_ACCESS_KEY_ID is not set".into()),
-            (Some(_), None) => Err("AWS_ACCESS_KEY_ID without AWS_SECRET_ACCESS_KEY".into()),
-            (None, Some(_)) => Err("AWS_SECRET_ACCESS_KEY without AWS_ACCESS_KEY_ID".into()),
+            (None, None) => Err(NoKeys::NotHere("AWS_ACCESS_KEY_ID is not set".into())),
+            (Some(_), None) => Err(half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")),
+            (None, Some(_)) => Err(half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")),
         };
         Environment { keys }
     }
@@ -112,52 +298,41 @@ impl Link for Environment {
     fn name(&self) -> &'static str {
         "environment"
     }
-    fn keys(&mut self) -> Result<Keys, String> {
+    fn keys(&mut self) -> Result<Keys, NoKeys> {
         self.keys.clone()
     }
-    fn can_renew(&self) -> bool {
-        false
+    fn renewal(&self) -> Renewal {
+        Renewal::ByHand(
+            "The credentials in the environment are past their time: set fresh ones in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN".into(),
+        )
     }
 }
 
-/// The services that we talk to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    S3,
-    DynamoDb,
+/// The region to sign for: that of the settings, of the profile, of the instance. The error
+/// is a line for the list of problems.
+pub fn region(given: Option<&str>, variables: &AwsVariables) -> Result<String, String> {
+    if let Some(given) = given {
+        return checked_region(given.to_owned(), "AWS_REGION");
+    }
+    let of_profile = match Files::new(variables).region() {
+        Ok(region) => return checked_region(region, "the region of the profile"),
+        Err(why) => why,
+    };
+    match Instance::new(variables).region() {
+        Ok(region) => checked_region(region, "the region of the instance"),
+        Err(why) => Err(format!(
+            "AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region, and none is to be found elsewhere (profile: {of_profile}; instance: {})",
+            why.words()
+        )),
+    }
 }
 
-/// The region to sign for; the error is a line for the list of problems.
-pub fn region(lookup: Lookup<'_>) -> Result<String, String> {
-    let region = set(lookup, "AWS_REGION").or_else(|| set(lookup, "AWS_DEFAULT_REGION"));
-    let region = region.ok_or("AWS_REGION is missing: the region of the bucket and the table")?;
-    let is_name = region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if is_name {
+fn checked_region(region: String, origin: &str) -> Result<String, String> {
+    if is_region(&region) {
         Ok(region)
     } else {
-        Err(format!("AWS_REGION is not the name of a region: {region}"))
+        Err(format!("{origin} is not the name of a region, like eu-west-1"))
     }
-}
-
-/// A custom endpoint, if one is set; the error is a line for the list of problems.
-pub fn endpoint(service: Service, lookup: Lookup<'_>) -> Result<Option<String>, String> {
-    let own = match service {
-        Service::S3 => "AWS_ENDPOINT_URL_S3",
-        Service::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
-    };
-    for name in [own, "AWS_ENDPOINT_URL"] {
-        let Some(url) = set(lookup, name) else { continue };
-        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-        let is_url = host.is_some_and(|host| {
-            // A user name here would be a secret in every message.
-            !host.is_empty() && !host.starts_with('/') && !host.contains(['@', '?', '#', ' '])
-        });
-        if !is_url {
-            return Err(format!("{name} is not a URL like https://host:port"));
-        }
-        return Ok(Some(url.trim_end_matches('/').to_owned()));
-    }
-    Ok(None)
 }
 
 fn set(lookup: Lookup<'_>, name: &str) -> Option<String> {
@@ -165,101 +340,5 @@ fn set(lookup: Lookup<'_>, name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(values: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-        move |name| values.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-    }
-
-    const ID: (&str, &str) = ("AWS_ACCESS_KEY_ID", "AKID");
-    const SECRET: (&str, &str) = ("AWS_SECRET_ACCESS_KEY", "hush");
-    const TOKEN: (&str, &str) = ("AWS_SESSION_TOKEN", "whisper");
-
-    #[test]
-    fn keys_from_the_environment() {
-        let cases: [(&'static [_], Result<Option<&str>, &str>); 5] = [
-            (&[ID, SECRET], Ok(None)),
-            (&[ID, SECRET, TOKEN], Ok(Some("whisper"))),
-            (&[ID, SECRET, ("AWS_SESSION_TOKEN", "")], Ok(None)),
-            (&[ID, TOKEN], Err("without AWS_SECRET_ACCESS_KEY")),
-            (&[("AWS_ACCESS_KEY_ID", " "), ("X", "y")], Err("AWS_ACCESS_KEY_ID is not set")),
-        ];
-        for (values, expected) in cases {
-            let credentials = Credentials::from_environment(&of(values));
-            match (credentials.current(Peer::Ledger), expected) {
-                (Ok(keys), Ok(token)) => {
-                    assert_eq!(keys.access_key_id(), "AKID");
-                    assert_eq!(keys.secret_access_key(), "hush");
-                    assert_eq!(keys.session_token(), token);
-                    let shown = format!("{keys:?}");
-                    assert!(!shown.contains("hush") && !shown.contains("whisper"), "{shown}");
-                }
-                (Err(Fault::Final(stop)), Err(words)) => {
-                    let text = stop.to_string();
-                    assert!(text.contains(words) && !text.contains("whisper"), "{text}");
-                }
-                (found, _) => panic!("{found:?}"),
-            }
-        }
-    }
-
-    struct Renewing(u32);
-
-    impl Link for Renewing {
-        fn name(&self) -> &'static str {
-            "renewing"
-        }
-        fn keys(&mut self) -> Result<Keys, String> {
-            self.0 += 1;
-            Ok(Keys::new(format!("AKID{}", self.0), "s", None, None, "test"))
-        }
-        fn can_renew(&self) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn what_is_past_its_time_is_asked_for_again_where_that_helps() {
-        let fixed = Credentials::from_environment(&of(&[ID, SECRET]));
-        fixed.current(Peer::Source).unwrap();
-        assert!(matches!(fixed.expired(Peer::Source, "late".into()), Fault::Final(_)));
-
-        let environment = Box::new(Environment::read(&of(&[])));
-        let chain = Credentials::from_chain(vec![environment, Box::new(Renewing(0))]);
-        let id = || chain.current(Peer::Source).unwrap().access_key_id().to_owned();
-        assert_eq!([id(), id()], ["AKID1", "AKID1"]);
-        assert_eq!(chain.expired(Peer::Source, "late".into()), Fault::passing("late"));
-        assert_eq!(id(), "AKID2");
-    }
-
-    type Expected = Result<Option<&'static str>, ()>;
-    type Variables = &'static [(&'static str, &'static str)];
-
-    #[test]
-    fn regions_and_endpoints() {
-        let regions: [(Variables, Option<&str>); 5] = [
-            (&[("AWS_REGION", "eu-central-1"), ("AWS_DEFAULT_REGION", "x")], Some("eu-central-1")),
-            (&[("AWS_DEFAULT_REGION", "us-west-2")], Some("us-west-2")),
-            (&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-west-2")], Some("us-west-2")),
-            (&[("AWS_REGION", "evil.example/")], None),
-            (&[], None),
-        ];
-        for (values, expected) in regions {
-            assert_eq!(region(&of(values)).ok().as_deref(), expected, "{values:?}");
-        }
-        let both = &[("AWS_ENDPOINT_URL", "http://a:1/"), ("AWS_ENDPOINT_URL_S3", "https://b")];
-        let endpoints: [(Service, Variables, Expected); 6] = [
-            (Service::S3, both, Ok(Some("https://b"))),
-            (Service::DynamoDb, both, Ok(Some("http://a:1"))),
-            (Service::S3, &[], Ok(None)),
-            (Service::S3, &[("AWS_ENDPOINT_URL", "localhost:4566")], Err(())),
-            (Service::S3, &[("AWS_ENDPOINT_URL", "http://u:p@host")], Err(())),
-            (Service::S3, &[("AWS_ENDPOINT_URL", "http://")], Err(())),
-        ];
-        for (service, values, expected) in endpoints {
-            let found = endpoint(service, &of(values));
-            assert_eq!(found.as_ref().map(|e| e.as_deref()).map_err(|_| ()), expected);
-        }
-    }
-}
+#[path = "credentials/tests.rs"]
+mod tests;

@@ -5,12 +5,12 @@ use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX};
 use crate::port::credentials::Credentials;
 use crate::port::http::{Failed, Http, Request, wall_ms};
 use crate::stop::{Peer, Stop};
+use crate::wire::aws_endpoint::{Variant, url};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
 use crate::wire::dynamodb::{
     CONTENT_TYPE, GET_TARGET, Reply, Table, TooLarge, UPDATE_TARGET, get_item, reply, update_item,
 };
-use crate::wire::s3::domain;
 
 pub struct DynamoDb {
     http: Http,
@@ -24,11 +24,12 @@ impl DynamoDb {
         http: Http,
         table: Table,
         endpoint: Option<&str>,
+        variant: Variant,
         credentials: Credentials,
     ) -> DynamoDb {
         let url = match endpoint {
             Some(endpoint) => format!("{endpoint}/"),
-            None => format!("https://dynamodb.{}.{}/", table.region, domain(&table.region)),
+            None => format!("{}/", url("dynamodb", &table.region, variant)),
         };
         DynamoDb { http, table, url, credentials }
     }
@@ -120,6 +121,7 @@ mod tests {
             Http::new(&|_| None).unwrap(),
             Table { name: "jobs".into(), region: "eu-central-1".into() },
             Some(&script.endpoint),
+            Variant::default(),
             Credentials::from_environment(&lookup),
         )
     }

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ureq::config::Config;
 use ureq::http::{Response, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ArrayVec, DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport, time,
@@ -32,10 +33,11 @@ use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
 
 use crate::flow::ports::{Fault, Read};
 use crate::limits::{
-    CALL_TIMEOUT_MS, CLOCK_SKEW_MS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_INPUT_BYTES, HTTP_OUTPUT_BYTES,
-    SOURCE_READ_MS,
+    CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_SKEW_MS_MAX, HTTP_HEAD_BYTES_MAX,
+    HTTP_INPUT_BYTES, HTTP_OUTPUT_BYTES, SOURCE_READ_MS,
 };
 use crate::port::credentials::Lookup;
+use crate::port::small_file::read_text;
 use crate::stop::{Peer, Stop};
 use crate::wire::http::{one_line, unix_seconds};
 
@@ -81,6 +83,12 @@ impl Http {
         Http::with_patience(lookup, CALL_TIMEOUT_MS)
     }
 
+    /// For addresses of this very machine: through no proxy, and patient for a moment only.
+    pub fn nearby(call_ms: u64) -> Http {
+        let clock = clock(call_ms);
+        Http { direct: agent(None, None, &clock), proxied: None, clock }
+    }
+
     /// For tests that let a call run into its end.
     #[cfg(test)]
     pub(crate) fn impatient() -> Http {
@@ -88,8 +96,11 @@ impl Http {
     }
 
     fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
-        let call_end_ms = AtomicU64::new(0);
-        let clock = Arc::new(Clock { start: Instant::now(), call_ms, call_end_ms });
+        let clock = clock(call_ms);
+        let roots = match lookup("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+            None => None,
+            Some(path) => Some(roots(&path).map_err(|why| format!("AWS_CA_BUNDLE: {why}"))?),
+        };
         let named = |name: &'static str| {
             let value = lookup(name).or_else(|| lookup(&name.to_lowercase()));
             value.filter(|value| !value.is_empty())
@@ -100,17 +111,36 @@ impl Http {
             Some(url) => {
                 let proxy = proxy(&url, named("NO_PROXY").as_deref())
                     .map_err(|()| "HTTPS_PROXY is not the URL of an HTTP proxy".to_owned())?;
-                Some(agent(Some(proxy), &clock))
+                Some(agent(Some(proxy), roots.as_ref(), &clock))
             }
         };
-        Ok(Http { direct: agent(None, &clock), proxied, clock })
+        Ok(Http { direct: agent(None, roots.as_ref(), &clock), proxied, clock })
     }
 
     pub fn send(&self, request: &Request<'_>) -> Result<Answer, Failed> {
+        self.call(request, Http::attempt)
+    }
+
+    /// PUT instead of POST; the body may be empty.
+    pub fn put(&self, request: &Request<'_>) -> Result<Answer, Failed> {
+        self.call(request, |http, request| {
+            let mut builder = http.agent(request.url).put(request.url);
+            for (name, value) in request.headers {
+                builder = builder.header(name, value);
+            }
+            builder.send(request.body.unwrap_or_default())
+        })
+    }
+
+    fn call(
+        &self,
+        request: &Request<'_>,
+        attempt: impl Fn(&Http, &Request<'_>) -> Result<Response<Body>, Error>,
+    ) -> Result<Answer, Failed> {
         self.clock.begin_call();
-        let sent = match self.attempt(request) {
+        let sent = match attempt(self, request) {
             Err(error) if request.repeatable && was_closed(&error) && self.clock.has_time() => {
-                self.attempt(request)
+                attempt(self, request)
             }
             sent => sent,
         };
@@ -123,11 +153,15 @@ impl Http {
         Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
     }
 
-    fn attempt(&self, request: &Request<'_>) -> Result<Response<Body>, Error> {
-        let agent = match &self.proxied {
-            Some(proxied) if request.url.starts_with("https://") => proxied,
+    fn agent(&self, url: &str) -> &Agent {
+        match &self.proxied {
+            Some(proxied) if url.starts_with("https://") => proxied,
             _ => &self.direct,
-        };
+        }
+    }
+
+    fn attempt(&self, request: &Request<'_>) -> Result<Response<Body>, Error> {
+        let agent = self.agent(request.url);
         match request.body {
             None => {
                 let mut builder = agent.get(request.url);
@@ -224,13 +258,39 @@ impl fmt::Debug for Answer {
     }
 }
 
-fn agent(proxy: Option<Proxy>, clock: &Arc<Clock>) -> Agent {
+fn clock(call_ms: u64) -> Arc<Clock> {
+    Arc::new(Clock { start: Instant::now(), call_ms, call_end_ms: AtomicU64::new(0) })
+}
+
+/// The certificate authorities of a file, which replace the public ones.
+fn roots(path: &str) -> Result<RootCerts, String> {
+    let text = read_text(path, CERTIFICATES_BYTES_MAX).map_err(|unread| unread.problem)?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(text.as_bytes()) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(_) => return Err(format!("{path} is not the text of certificates (PEM)")),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(format!("{path} holds no certificate (-----BEGIN CERTIFICATE-----)"));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+fn agent(proxy: Option<Proxy>, roots: Option<&RootCerts>, clock: &Arc<Clock>) -> Agent {
     let call = Some(Duration::from_millis(clock.call_ms));
+    let tls = match roots {
+        Some(roots) => TlsConfig::builder().root_certs(roots.clone()).build(),
+        None => TlsConfig::default(),
+    };
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(proxy)
+        .tls_config(tls)
         .no_delay(true)
         .user_agent(concat!("csv-to-kafka/", env!("CARGO_PKG_VERSION")))
         .accept("")
@@ -298,7 +358,7 @@ fn failed(error: &Error) -> Failed {
         }
         // The library's error type is out of reach here, its words are not.
         error if error.to_string().contains("invalid peer certificate") => Some(
-            "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own",
+            "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own; AWS_CA_BUNDLE names a file of the authorities to trust",
         ),
         _ => None,
     };
@@ -594,5 +654,50 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bundles_of_authorities() {
+        let directory = std::env::temp_dir().join(format!("ctk-bundle-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("bundle.pem");
+        let pem = |text: &str| format!("-----BEGIN {text}-----\nMAA=\n-----END {text}-----\n");
+        let cases = [
+            (Some(format!("# a comment\n{}{}", pem("CERTIFICATE"), pem("CERTIFICATE"))), ""),
+            (Some(pem("PRIVATE KEY")), "holds no certificate"),
+            (Some(String::new()), "holds no certificate"),
+            (Some(pem("CERTIFICATE").replace("MAA=", "hush!")), "is not the text of certificates"),
+            (Some("x".repeat(CERTIFICATES_BYTES_MAX + 1)), "is larger than"),
+            (None, "is not there"),
+        ];
+        for (text, expected) in cases {
+            match &text {
+                Some(text) => std::fs::write(&path, text).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let bundle =
+                |name: &str| (name == "AWS_CA_BUNDLE").then(|| path.to_str().unwrap().to_owned());
+            match Http::new(&bundle) {
+                Ok(_) => assert_eq!(expected, ""),
+                Err(problem) => {
+                    assert!(!expected.is_empty() && problem.contains(expected), "{problem}");
+                    assert!(problem.starts_with("AWS_CA_BUNDLE: ") && !problem.contains("hush"));
+                }
+            }
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_nearby_put() {
+        let script = Script::run(vec![vec![answer("200 OK", "", "token")]]);
+        let headers = [("x-ttl".to_owned(), "60".to_owned())];
+        let url = format!("{}/latest", script.endpoint);
+        let request = Request { body: None, url: &url, headers: &headers, repeatable: true };
+        let mut answer = Http::nearby(1_000).put(&request).unwrap();
+        assert_eq!(answer.read_all(9).unwrap(), b"token");
+        let [request] = script.requests().try_into().unwrap();
+        assert!(request.starts_with("put /latest http/1.1\r\n"), "{request}");
+        assert!(request.contains("content-length: 0\r\n") && request.contains("x-ttl: 60\r\n"));
     }
 }

@@ -19,4 +19,5 @@ pub mod partition_file;
 pub mod resolve;
 pub mod s3;
 pub mod segments;
+pub mod small_file;
 pub mod stream;

@@ -46,6 +46,9 @@ impl S3 {
         let keys = self.credentials.current(Peer::Source)?;
         let url = self.place.url();
         let mut headers = asked.headers();
+        if self.place.requester_pays {
+            headers.push(("x-amz-request-payer".to_owned(), "requester".to_owned()));
+        }
         let request = Unsigned { method: "GET", url: &url, headers: &headers, body: b"" };
         let scope = Scope { service: "s3", region: &self.place.region, wall_ms: wall_ms() };
         let signed = sign(&request, &scope, &keys).map_err(|problem| {
@@ -59,20 +62,10 @@ impl S3 {
         answer.check_clock(Peer::Source)?;
         Ok(answer)
     }
-}
 
-impl Source for S3 {
-    fn open(&mut self, from: u64, to: Option<u64>, pinned: Option<&Pin>) -> Result<Opened, Fault> {
-        self.open = None;
-        // Nothing is wanted, and yet the pin has to be held against the object: one byte is
-        // asked for and not read.
-        let wants_nothing = to.is_some_and(|to| to <= from);
-        let asked = Asked {
-            from,
-            to: if wants_nothing { Some(from.saturating_add(1)) } else { to },
-            pinned: pinned.map(|pin| (pin.etag.as_str(), pin.source_bytes)),
-        };
-        let mut answer = self.get(&asked)?;
+    /// An answer, and what it says.
+    fn ask(&self, asked: &Asked<'_>) -> Result<(Answer, Reply), Fault> {
+        let mut answer = self.get(asked)?;
         let status = answer.status();
         let mut error = Vec::new();
         if !matches!(status, 200 | 206 | 412 | 416) {
@@ -88,7 +81,32 @@ impl Source for S3 {
             bucket_region: answer.header("x-amz-bucket-region"),
             retry_after: answer.header("retry-after"),
         };
-        let judged = reply(&self.place, &asked, status, &headers, &error);
+        let judged = reply(&self.place, asked, status, &headers, &error);
+        Ok((answer, judged))
+    }
+}
+
+impl Source for S3 {
+    fn open(&mut self, from: u64, to: Option<u64>, pinned: Option<&Pin>) -> Result<Opened, Fault> {
+        self.open = None;
+        // Nothing is wanted, and yet the pin has to be held against the object: one byte is
+        // asked for and not read.
+        let wants_nothing = to.is_some_and(|to| to <= from);
+        let asked = Asked {
+            from,
+            to: if wants_nothing { Some(from.saturating_add(1)) } else { to },
+            pinned: pinned.map(|pin| (pin.etag.as_str(), pin.source_bytes)),
+        };
+        let (mut answer, mut judged) = self.ask(&asked)?;
+        if let Reply::Elsewhere { region, .. } = &judged {
+            log::info!(
+                "bucket {} is in region {region}, not in {}",
+                self.place.bucket,
+                self.place.region
+            );
+            self.place.region.clone_from(region);
+            (answer, judged) = self.ask(&asked)?;
+        }
         let silent = Duration::ZERO;
         match judged {
             Reply::Body { bytes, etag, version_id, source_bytes } => {
@@ -115,6 +133,13 @@ impl Source for S3 {
                 }
                 Err(fault)
             }
+            Reply::Elsewhere { region, problem } => Err(Fault::last(Stop::refused(
+                Peer::Source,
+                problem,
+                format!(
+                    "The bucket is in region {region}: set AWS_REGION to it, and see that AWS_ENDPOINT_URL_S3 is that region's"
+                ),
+            ))),
             Reply::Expired { problem } => Err(self.credentials.expired(Peer::Source, problem)),
             Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Source)),
             Reply::Final { problem, advice } => {
@@ -170,6 +195,7 @@ impl Source for S3 {
 mod tests {
     use super::*;
     use crate::port::http_script::{Act, Script, answer};
+    use crate::wire::aws_endpoint::Variant;
 
     fn source(script: &Script) -> S3 {
         let lookup = |name: &str| match name {
@@ -182,6 +208,8 @@ mod tests {
             key: "größe.csv".into(),
             region: "eu-central-1".into(),
             endpoint: Some(script.endpoint.clone()),
+            variant: Variant::default(),
+            requester_pays: true,
         };
         S3::new(Http::new(&|_| None).unwrap(), place, Credentials::from_environment(&lookup))
     }
@@ -247,7 +275,37 @@ mod tests {
             assert_eq!(request.lines().find(|line| line.starts_with("range")), range);
             assert_eq!(request.contains("if-match: \"e\""), is_pinned);
             assert!(request.contains("/eu-central-1/s3/aws4_request, signedheaders="), "{request}");
+            assert!(request.contains("x-amz-request-payer: requester\r\n"), "{request}");
+            assert!(request.contains(";x-amz-request-payer"), "{request}");
             assert!(!request.contains("hush"), "{request}");
+        }
+    }
+
+    #[test]
+    fn the_region_that_s3_names_is_signed_for_once() {
+        let body =
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-west-2</Region></Error>";
+        let moved = "location: http://127.0.0.1:1/\r\nx-amz-bucket-region: eu-west-3\r\n";
+        let script = Script::run(vec![vec![
+            answer("400 Bad", "", body),
+            answer("200 OK", ETAG, "abc"),
+            answer("301 Moved", moved, ""),
+            answer("301 Moved", "x-amz-bucket-region: us-east-1\r\n", ""),
+            answer("400 Bad", "", &body.replace("us-west-2", "evil.example/")),
+        ]]);
+        let mut source = source(&script);
+        source.open(0, None, None).unwrap();
+        assert_eq!(drain(&mut source), ("abc".to_owned(), Ok(())));
+        for expected in ["The bucket is in region us-east-1", "The bucket is not in region"] {
+            let Err(Fault::Final(stop)) = source.open(0, None, None) else { panic!() };
+            assert!(stop.to_string().contains(expected), "{stop}");
+        }
+        drop(source);
+        let requests = script.requests();
+        let regions = ["eu-central-1", "us-west-2", "us-west-2", "eu-west-3", "eu-west-3"];
+        assert_eq!(requests.len(), regions.len());
+        for (request, region) in requests.iter().zip(regions) {
+            assert!(request.contains(&format!("/{region}/s3/aws4_request")), "{request}");
         }
     }
 

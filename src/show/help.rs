@@ -47,7 +47,8 @@ Needed
   DYNAMODB_TABLE          where progress is kept; or CHECKPOINT=file:path
   KAFKA_BOOTSTRAP_SERVERS host:port of some brokers, with commas between
   KAFKA_TOPIC             it exists already; it is never created here
-  AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY    where S3 or DynamoDB is used
+Where S3 or DynamoDB is used, unless a profile or the machine's role says it
+  AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; or AWS_PROFILE
 
 Often set
   JOB_ID                  one for each source [csv-job-1]
@@ -122,13 +123,14 @@ fn page_row(setting: &Setting) -> String {
         default => format!(" [{default}]"),
     };
     let meaning = setting.meaning;
-    format!("  {name:<26}{meaning}: {}{default}", setting.values())
+    format!("  {name:<25} {meaning}: {}{default}", setting.values())
 }
 
 /// Rows of the settings' tables in the documentation: setting, values, default, meaning.
 pub fn markdown_row(setting: &Setting) -> String {
-    let name = if setting.secret {
-        format!("`{0}` or `{0}{FILE_SUFFIX}`", setting.name)
+    let file = format!("{}{FILE_SUFFIX}", setting.name);
+    let name = if setting.secret && Setting::find(&file).is_none() {
+        format!("`{}` or `{file}`", setting.name)
     } else {
         format!("`{}`", setting.name)
     };
@@ -170,7 +172,7 @@ mod tests {
             ("short", SHORT, 12),
             ("run", RUN, 40),
             ("rehearse", REHEARSE, 40),
-            ("settings", &settings, 70),
+            ("settings", &settings, 120),
         ] {
             assert!(page.lines().count() <= lines_max, "{name} is too long");
             for line in page.lines() {

@@ -1,6 +1,9 @@
 //! The wire translates: bytes in, types out, and back. No socket, no file, no clock.
 
 pub mod append_check;
+pub mod aws_endpoint;
+pub mod aws_identity;
+pub mod aws_profile;
 pub mod aws_sign;
 pub mod batch_writer;
 pub mod checkpoint;
@@ -17,3 +20,4 @@ pub mod record_batch;
 pub mod s3;
 pub mod sequence;
 mod swar;
+pub mod xml;

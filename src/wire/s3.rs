@@ -12,10 +12,9 @@
 
 use std::fmt::Write as _;
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
+use crate::wire::aws_endpoint::{Variant, is_region, s3_host};
 use crate::wire::http::one_line;
+use crate::wire::xml::texts;
 
 /// Where the object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +24,9 @@ pub struct Place {
     pub region: String,
     /// A custom endpoint: `http://127.0.0.1:9000`, without a slash at its end.
     pub endpoint: Option<String>,
+    pub variant: Variant,
+    /// Whoever reads pays, as the owner of the bucket demands.
+    pub requester_pays: bool,
 }
 
 impl Place {
@@ -35,7 +37,7 @@ impl Place {
     /// Path style with a custom endpoint and for buckets whose name is no DNS label: their
     /// host would not fit the certificate. Virtual host style otherwise.
     pub fn url(&self) -> String {
-        let Place { bucket, key, region, endpoint } = self;
+        let Place { bucket, key, region, endpoint, variant, .. } = self;
         let key = percent_encoded(key, true);
         if let Some(endpoint) = endpoint {
             return format!(
@@ -44,25 +46,14 @@ impl Place {
                 percent_encoded(bucket, false)
             );
         }
-        let domain = domain(region);
+        let host = s3_host(region, *variant);
         let is_label =
             bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if is_label && !bucket.is_empty() {
-            format!("https://{bucket}.s3.{region}.{domain}/{key}")
+            format!("https://{bucket}.{host}/{key}")
         } else {
-            format!("https://s3.{region}.{domain}/{}/{key}", percent_encoded(bucket, false))
+            format!("https://{host}/{}/{key}", percent_encoded(bucket, false))
         }
-    }
-}
-
-/// The domain of the partition of AWS that the region belongs to.
-pub fn domain(region: &str) -> &'static str {
-    match region {
-        _ if region.starts_with("cn-") => "amazonaws.com.cn",
-        _ if region.starts_with("us-iso-") => "c2s.ic.gov",
-        _ if region.starts_with("us-isob-") => "sc2s.sgov.gov",
-        _ if region.starts_with("eusc-") => "amazonaws.eu",
-        _ => "amazonaws.com",
     }
 }
 
@@ -163,6 +154,8 @@ pub enum Reply {
     Replaced,
     /// May go away by itself; the service asks for this long a pause.
     Passing { problem: String, pause_ms: u64 },
+    /// The bucket is in another region: what a request there needs to be signed for.
+    Elsewhere { region: String, problem: String },
     /// The credentials are past their time: fresh ones may help.
     Expired { problem: String },
     /// The service judges our time stamp wrong.
@@ -274,8 +267,9 @@ fn refusal(place: &Place, status: u16, headers: &Headers<'_>, error: &[u8]) -> R
         {
             return Reply::Passing { problem, pause_ms };
         }
-        (_, Some(region)) if matches!(status, 301 | 307 | 400) => {
-            format!("The bucket is in region {}: set AWS_REGION to it", one_line(&region))
+        // It becomes a part of a host name.
+        (_, Some(region)) if matches!(status, 301 | 307 | 400) && is_region(&region) => {
+            return Reply::Elsewhere { region, problem };
         }
         // A new bucket, before the names have spread.
         _ if status == 307 => return Reply::Passing { problem, pause_ms },
@@ -298,7 +292,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
             "The object is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
         "AccessDenied" | "AllAccessDisabled" | "Forbidden" => format!(
-            "Allow s3:GetObject on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too)"
+            "Allow s3:GetObject on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
         ),
         "InvalidAccessKeyId" | "InvalidToken" | "UnrecognizedClientException" => {
             "AWS does not know these credentials: mend AWS_ACCESS_KEY_ID, or AWS_SESSION_TOKEN, which belongs to it".into()
@@ -334,32 +328,7 @@ impl Error {
     /// What is not XML leaves nothing: the status speaks for itself then.
     fn parse(body: &[u8]) -> Error {
         let mut error = Error::default();
-        let body = String::from_utf8_lossy(body);
-        let mut reader = Reader::from_str(&body);
-        let mut path: Vec<String> = Vec::new();
-        // The body is bounded by its reader, and each event takes at least one byte of it.
-        for _ in 0..=body.len() {
-            match reader.read_event() {
-                Ok(Event::Start(start)) => path.push(start.local_name().as_ref().to_owned()),
-                Ok(Event::End(_)) => {
-                    path.pop();
-                }
-                Ok(Event::Text(text)) => error.add(&path, &text),
-                Ok(Event::GeneralRef(reference)) => {
-                    let text = match &*reference {
-                        "lt" => "<",
-                        "gt" => ">",
-                        "amp" => "&",
-                        "quot" => "\"",
-                        "apos" => "'",
-                        _ => "?",
-                    };
-                    error.add(&path, text);
-                }
-                Ok(Event::Eof) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
+        texts(body, &mut |path, text| error.add(path, text));
         error
     }
 
@@ -388,6 +357,8 @@ mod tests {
             key: key.into(),
             region: "eu-central-1".into(),
             endpoint: endpoint.map(str::to_owned),
+            variant: Variant::default(),
+            requester_pays: false,
         }
     }
 
@@ -541,6 +512,7 @@ mod tests {
             (301, "PermanentRedirect", "elsewhere", "us-west-2", "region us-west-2"),
             (400, "AuthorizationHeaderMalformed", "wrong", "us-west-2", "region us-west-2"),
             (301, "PermanentRedirect", "elsewhere", "", "get-bucket-location"),
+            (301, "PermanentRedirect", "elsewhere", "evil.example/", "get-bucket-location"),
             (403, "AccessDenied", "Access Denied", "us-west-2", "s3:GetObject"),
             (307, "TemporaryRedirect", "new bucket", "", "passing"),
             (503, "SlowDown", "Reduce your request rate", "", "passing"),
@@ -569,6 +541,7 @@ mod tests {
                     assert_eq!(expected, "passing", "{problem}");
                     assert_eq!(pause_ms, 3_000);
                 }
+                Reply::Elsewhere { region, .. } => assert_eq!(expected, format!("region {region}")),
                 Reply::Expired { problem } => assert_eq!(expected, "expired", "{problem}"),
                 Reply::ClockWrong { problem } => assert_eq!(expected, "clock", "{problem}"),
                 Reply::Final { problem, advice } => {

@@ -142,11 +142,11 @@ def test_a_partition_that_others_write_to(lab):
         producer.flush(10)
         time.sleep(0.05)
     assert run.wait() == COMPLETE, run.said
-    ours = (r for r in lab.records(job) if r.value != b"theirs")
+    ours = [r for r in lab.records(job) if r.value != b"theirs"]
     from lab.compare import judge
     verdict = judge(table.rows(), ours, lab.source(job))
     assert verdict.clean, str(verdict)
-    assert lab.item(job)["first_offset"] == 7
+    assert 7 <= lab.item(job)["first_offset"] <= ours[0].offset
 
 
 def test_a_local_file_and_a_file_checkpoint(lab):

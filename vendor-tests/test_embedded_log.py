@@ -27,7 +27,7 @@ def dumped(version: str, log: Path) -> tuple[list[dict], list[Record]]:
     """Batches and records as Kafka's tool prints them."""
     text = kafka.tool(version, "kafka.tools.DumpLogSegments", "--deep-iteration", "--print-data-log", "--files", log)
     batches, records = [], []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith("baseOffset:"):
             batches.append(dict(re.findall(r"(\w+): (\S+)", line)))
         elif line.lstrip().startswith("| offset:"):
@@ -79,7 +79,7 @@ def test_the_first_rows_and_print(tmp_path):
     job = Job(tmp_path / "job")
     run = job.run("rehearse", table.path, "--rows", 10, "--print")
     assert run.wait() == COMPLETE
-    values = [line for line in run.out.splitlines() if line.startswith("{")]
+    values = [line for line in run.out.split("\n") if line.startswith("{")]
     records = [Record(n, None, value.encode(), 0) for n, value in enumerate(values)]
     verdict = judge(table.rows(), records, f"file:{table.path}", up_to=10)
     assert verdict.clean and verdict.records == 10, str(verdict)

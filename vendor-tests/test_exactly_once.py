@@ -53,9 +53,9 @@ def first_row_confirmed(lab, job, run, cluster=None):
 def test_sigkill_at_random_moments(lab, brokers, version, count, rng, figure):
     """Killed at random instructions again and again, each time started anew."""
     cluster = brokers(version)
-    # A life is about 0.35 s of sending, so that the job outlives the kills.
-    rate = 20_000
-    rows = 2_000_000 if count == 300 else count * rate // 2
+    # Each life sends a second's worth of rows at once and then waits, so that the job outlives the kills.
+    rate = 5_000
+    rows = 2_000_000 if count == 300 else 250_000
     table = csvgen.varied(lab.dir / "in.csv", rows, seed=71)
     job = lab.job(lab.put(table.path), lab.topic(cluster), cluster, LEASE_SECONDS=1, CHECKPOINT_INTERVAL=5000)
     kills, progress = 0, 0
@@ -238,13 +238,13 @@ def test_a_frozen_run_is_superseded(lab, count, rng, figure):
     """SIGSTOP, another run takes the job over after the lease, then SIGCONT: the old run stops with 75 and has done no harm."""
     ends = {}
     for n in range(count):
-        table = csvgen.varied(lab.dir / "in.csv", 60_000, columns=4, seed=780 + n)
+        table = csvgen.varied(lab.dir / "in.csv", 30_000, columns=4, seed=780 + n)
         job = lab.job(lab.put(table.path), lab.topic(), LEASE_SECONDS=1)
-        old = job.start(MAX_ROWS_PER_SECOND=20_000)
+        old = job.start(MAX_ROWS_PER_SECOND=5_000)
         time.sleep(rng.uniform(0.2, 1.0))
         first_row_confirmed(lab, job, old)
         old.freeze()
-        new = job.start(MAX_ROWS_PER_SECOND=30_000)
+        new = job.start(MAX_ROWS_PER_SECOND=6_000)
         # Wake it while the new one waits, while it works, or when it has ended.
         wake = rng.choice(["after it took over", "in mid-run", "at the end"])
         if wake == "at the end":

@@ -38,10 +38,10 @@ def test_a_changed_pin(lab, brokers, state):
     changes = [
         ({"KAFKA_TOPIC": other_topic}, [topic, other_topic]),
         ({"KAFKA_PARTITION": 1}, ["0", "1"]),
-        ({"CSV_DELIMITER": ";"}, [",", ";"]),
-        ({"CSV_QUOTE": "'"}, ['"', "'"]),
-        ({"CSV_COLUMNS": "one,two,three"}, ["id", "one"]),
-        ({"KAFKA_KEY_COLUMN": "id"}, ["id"]),
+        ({"CSV_DELIMITER": ";"}, ["CSV_DELIMITER", "2c", "3b"]),
+        ({"CSV_QUOTE": "'"}, ["CSV_QUOTE", "22", "27"]),
+        ({"CSV_COLUMNS": "one,two,three"}, ["CSV_COLUMNS", "one"]),
+        ({"KAFKA_KEY_COLUMN": "id"}, ["KAFKA_KEY_COLUMN", "id"]),
         ({"S3_KEY": other_key}, [job.settings["S3_KEY"], other_key]),
         ({"KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}, [item["cluster_id"]]),
     ]
@@ -55,6 +55,8 @@ def test_a_changed_pin(lab, brokers, state):
         elif missing := [value for value in values if value not in run.said]:
             problems.append(f"{settings}: {missing} not in: {run.said[-800:]}")
         if lab.item(job) != item:
+            if "KAFKA_BOOTSTRAP_SERVERS" in settings:
+                continue  # the cluster is known only after the job was taken, and the refusal is recorded
             problems.append(f"{settings}: the item was changed")
             item = lab.item(job)
     assert not problems, "\n\n".join(problems)

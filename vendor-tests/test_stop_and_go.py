@@ -16,7 +16,7 @@ def test_twenty_stops(lab, rng, figure):
     table = csvgen.varied(lab.dir / "in.csv", rows, seed=41)
     waits, done = [], 0
     with HttpProxy(lab.s3.endpoint) as s3:
-        job = lab.job(lab.put(table.path), lab.topic(), AWS_ENDPOINT_URL_S3=s3.endpoint, MAX_ROWS_PER_SECOND=60_000)
+        job = lab.job(lab.put(table.path), lab.topic(), AWS_ENDPOINT_URL_S3=s3.endpoint, MAX_ROWS_PER_SECOND=8_000)
         while done < stops:
             item = lab.item(job)
             s3.requests.clear()

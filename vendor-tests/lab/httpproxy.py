@@ -26,9 +26,10 @@ class Request:
     at: float = field(default_factory=time.monotonic)
 
     @property
-    def range(self) -> tuple[int, int | None] | None:
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
-        return (int(found[1]), int(found[2]) if found[2] else None) if found else None
+    def range(self) -> tuple[int, int | None]:
+        """First and last byte that are asked for; None: to the end."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", "bytes=0-"))
+        return int(found[1]), int(found[2]) if found[2] else None
 
     @property
     def operation(self) -> str:

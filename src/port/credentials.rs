@@ -38,6 +38,9 @@ use crate::settings::AwsVariables;
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_endpoint::{Variant, is_region};
 
+/// Who speaks, in the log.
+pub(super) const LOG: &str = "aws";
+
 /// How the environment is read; an empty value counts as none.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -169,7 +172,7 @@ impl Chain {
         for (index, link) in self.links.iter_mut().enumerate() {
             match link.keys() {
                 Ok(keys) => {
-                    log::debug!("AWS credentials come from: {}", link.name());
+                    log::info!(target: LOG, "credentials come from: {}", link.name());
                     let next = (self.clock)().monotonic + retry(Duration::ZERO);
                     self.found = Some(Found {
                         index,
@@ -230,7 +233,12 @@ impl Chain {
             }
             // Clocks differ, and some services take them a while longer: the service decides.
             Err(why) if !found.is_rejected && !is_past => {
-                log::warn!("AWS credentials are not renewed yet: {}: {}", link.name(), why.words());
+                log::warn!(
+                    target: LOG,
+                    "credentials are not renewed yet: {}: {}",
+                    link.name(),
+                    why.words()
+                );
                 Ok(found.keys.clone())
             }
             // They are of no use: the next call asks again, and the flow waits between.

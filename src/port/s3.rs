@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::ports::{Fault, Opened, Pin, Read, Source};
 use crate::limits::{HTTP_ERROR_BYTES_MAX, RETRY_DELAY_MS_MAX, SOURCE_SILENCE_MS};
-use crate::port::credentials::Credentials;
+use crate::port::credentials::{Credentials, LOG};
 use crate::port::http::{Answer, Failed, Http, Request, wall_ms};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
@@ -99,8 +99,9 @@ impl Source for S3 {
         };
         let (mut answer, mut judged) = self.ask(&asked)?;
         if let Reply::Elsewhere { region, .. } = &judged {
-            log::info!(
-                "bucket {} is in region {region}, not in {}",
+            log::warn!(
+                target: LOG,
+                "bucket {} is in region {region}, not in {}: it is read there",
                 self.place.bucket,
                 self.place.region
             );

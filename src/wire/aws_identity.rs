@@ -180,6 +180,8 @@ fn moment(time: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -304,4 +306,32 @@ mod tests {
             assert_eq!(told(document("it", status, body.as_bytes())), expected, "{body}");
         }
     }
+
+    proptest! {
+        /// Whatever arrives, it is judged and bounded, and nothing that is printable ASCII in
+        /// it is taken for more than a key.
+        #[test]
+        fn anything_may_arrive(body in PIECES, status in 100_u16..600) {
+            for found in [sts_reply(status, body.as_bytes()), document("it", status, body.as_bytes())] {
+                match found {
+                    Ok(keys) => {
+                        prop_assert_eq!(status, 200);
+                        let values = [keys.access_key_id(), keys.secret_access_key()];
+                        let values = values.into_iter().chain(keys.session_token());
+                        for value in values {
+                            prop_assert!(!value.is_empty() && value.len() <= VALUE_BYTES_MAX);
+                            prop_assert!(value.bytes().all(|b| b.is_ascii_graphic()));
+                        }
+                    }
+                    Err(Refusal::Passing(problem) | Refusal::Final { problem, .. }) => {
+                        prop_assert!(problem.chars().count() < 1_000, "{}", problem);
+                        prop_assert!(!problem.contains(char::is_control), "{}", problem);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pieces of answers in any order, and anything between them.
+    const PIECES: &str = "(<[A-Za-z]{1,9}Result>|<Credentials>|</Credentials>|<AccessKeyId>A|</AccessKeyId>|<SecretAccessKey>s|</SecretAccessKey>|<Error><Code>|&lt;|\\{\"AccessKeyId\":\"A\",|\"SecretAccessKey\":\"s\",|\"Expiration\":\"1994-11-06T08:49:37|Z\"\\}|\"Code\":\"|.{0,3}|\n){0,20}";
 }

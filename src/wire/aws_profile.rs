@@ -82,6 +82,10 @@ impl Profiles {
         Ok(profiles)
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     pub fn region(&self, name: &str) -> Option<&str> {
         self.value(name, "region")
     }
@@ -122,7 +126,7 @@ impl Profiles {
     }
 
     fn plan_of(&self, name: &str, seen: &mut Vec<String>) -> Result<Plan, NoPlan> {
-        if !self.by_name.contains_key(name) {
+        if !self.has(name) {
             return Err(NoPlan::Missing);
         }
         let keys = self.keys(name)?;
@@ -285,6 +289,8 @@ fn without_comment(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const KEYS: &str = "aws_access_key_id = AK\naws_secret_access_key=s/+#=;x";
@@ -402,4 +408,18 @@ mod tests {
             format!("{:?}", plan("", "[p]\naws_access_key_id=AK\naws_secret_access_key=hush", "p"));
         assert!(!shown.contains("hush"), "{shown}");
     }
+
+    proptest! {
+        /// Whatever the files hold, each of their profiles has a plan or a reason.
+        #[test]
+        fn any_files(config in PIECES, credentials in PIECES) {
+            let Ok(profiles) = Profiles::parse(&config, &credentials) else { return Ok(()) };
+            for name in profiles.by_name.keys() {
+                let found = profiles.plan(name);
+                prop_assert!(found != Err(NoPlan::Missing), "{}", name);
+            }
+        }
+    }
+
+    const PIECES: &str = "(\\[(profile )?[a-c\"]{1,2}\\]|\n|role_arn=r|source_profile ?= ?[a-c]|aws_access_key_id=A|aws_secret_access_key=hush| x=y|credential_source=Environment|mfa_serial=m|sso_session=s|duration_seconds=[0-9]{1,6}|=|\\[|#|.{0,2}|\n){0,30}";
 }

@@ -100,8 +100,11 @@ impl Files {
     /// The region of the profile, or why there is none.
     pub(super) fn region(&self) -> Result<String, String> {
         let profiles = self.read()?;
-        let region = profiles.region(&self.name).map(str::to_owned);
-        region.ok_or_else(|| format!("no region in {}", self.title()))
+        match profiles.region(&self.name) {
+            Some(region) => Ok(region.to_owned()),
+            None if profiles.has(&self.name) => Err(format!("no region in {}", self.title())),
+            None => Err(format!("there is no {}", self.title())),
+        }
     }
 
     fn plan(&self) -> Result<Plan, NoKeys> {

@@ -98,7 +98,7 @@ fn the_region_is_looked_for_too() {
     let quiet = [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nowhere")];
     assert_eq!(region(Some("eu-west-1"), &variables(&quiet)), Ok("eu-west-1".into()));
     let problem = region(None, &variables(&quiet)).unwrap_err();
-    for words in ["AWS_REGION is missing", "profile: no region in profile default", "DISABLED"] {
+    for words in ["AWS_REGION is missing", "profile: there is no profile default", "DISABLED"] {
         assert!(problem.contains(words), "{problem}");
     }
     assert!(region(Some("evil.example/"), &variables(&quiet)).is_err());

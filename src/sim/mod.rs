@@ -1,1 +1,25 @@
 //! The simulation: worlds that cut, delay, repeat and kill, around the real flow.
+//!
+//! ```text
+//!            random_worlds   crash_matrix   defects        which worlds
+//!                     \          |          /
+//!                        drive (slots, starts, verdict)     who runs in them
+//!                                |
+//!   flow::run ──port calls──> ports ──> world               clocks, events, kills, hand-over
+//!                                       /  |  \
+//!                                leader  stores  oracle     what is true in them
+//! ```
+//!
+//! Only `flow/` and `wire/` are the product's own; everything that they touch is a model here.
+//! A world is a function of its seed: one command replays a failing one.
+
+mod decode;
+pub(crate) mod defects;
+mod drive;
+mod events;
+mod leader;
+mod oracle;
+mod ports;
+mod random_worlds;
+mod stores;
+mod world;

@@ -1,0 +1,319 @@
+//! Who runs in a world, and what their ends must mean.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
+
+use super::defects;
+use super::oracle::SOURCE;
+use super::ports::{Hand, SimBroker, SimLedger, SimSource, SimWorld};
+use super::world::{DEAD, Faults, Killed, MAIN, Stage, World};
+use crate::flow::job::{HeaderAt, Job, OnBadRow, Target};
+use crate::flow::ports::Ports;
+use crate::flow::{self};
+use crate::stop::Stop;
+use crate::wire::checkpoint::Status;
+use crate::wire::compress::Compression;
+use crate::wire::csv::Dialect;
+
+/// Starts that a job may need once nothing fails any more: a late write of a dead run may
+/// still take the job away once, and the lease is waited for.
+const CALM_STARTS_MAX: usize = 6;
+/// Port calls that these may need, beyond a few for each row.
+const CALM_CALLS_MAX: u64 = 4_000;
+
+/// How one start ended.
+#[derive(Debug)]
+pub(super) enum End {
+    Killed,
+    Stopped(Stop),
+}
+
+pub(super) fn job(aside: Option<u64>, key_column: Option<&str>) -> Job {
+    Job {
+        job_id: "job".into(),
+        source: SOURCE.into(),
+        target: Target { topic: "orders".into(), partition: 0 },
+        bootstrap: "broker:9092".into(),
+        dialect: Dialect { delimiter: b',', quote: Some(b'"') },
+        delimiter_chosen: true,
+        header: HeaderAt::First,
+        columns: None,
+        key_column: key_column.map(str::to_owned),
+        row_bytes_max: 16 * 1024,
+        on_bad_row: match aside {
+            None => OnBadRow::Stop,
+            Some(rows_max) => OnBadRow::Aside { topic: "orders-bad".into(), rows_max },
+        },
+        compression: Compression::None,
+        batch_bytes_max: 8 * 1024,
+        checkpoint_interval_rows: 20,
+        lease_seconds: 15,
+        retries_max: 5,
+        rows_per_second_max: None,
+        rows_max: None,
+        host: String::new(),
+        identity: "simulation".into(),
+        version: "0".into(),
+    }
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IN_WORLD: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Panics inside a world are its findings, not the test's output.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if IN_WORLD.with_borrow(|inside| *inside) {
+                PANIC.with_borrow_mut(|text| *text = Some(info.to_string()));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let said = PANIC.with_borrow_mut(Option::take);
+    let fallback = || payload.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into());
+    said.unwrap_or_else(fallback)
+}
+
+/// One start of one process, to its end.
+pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
+    hush();
+    let mut job = job.clone();
+    {
+        let mut world = stage.lock();
+        let process = &mut world.processes[me];
+        process.start += 1;
+        process.alive = true;
+        process.terminated = false;
+        job.host = format!("machine-{}/{me}.{}", process.machine, process.start);
+        world.note(Some(me), || "STARTS".into());
+    }
+    let hand = Hand { stage: stage.clone(), me };
+    let mut source = SimSource::new(hand.clone());
+    let mut main = SimBroker::new(hand.clone(), MAIN);
+    let mut dead = SimBroker::new(hand.clone(), DEAD);
+    let mut ledger = SimLedger(hand.clone());
+    let mut outer = SimWorld(hand);
+    let mut ports = Ports {
+        source: &mut source,
+        main: &mut main,
+        dead: matches!(job.on_bad_row, OnBadRow::Aside { .. }).then_some(&mut dead as _),
+        ledger: &mut ledger,
+        world: &mut outer,
+    };
+    IN_WORLD.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(|| flow::run(&job, &mut ports)));
+    IN_WORLD.set(false);
+    let mut world = stage.lock();
+    world.processes[me].alive = false;
+    match outcome {
+        Ok(outcome) => {
+            world.note(Some(me), || format!("ENDS {}: {:?}", outcome.stop.exit_code(), outcome.stop));
+            if let Some(problem) = world.outcome_problem(&outcome.stop) {
+                world.fail(problem);
+            }
+            End::Stopped(outcome.stop)
+        }
+        Err(payload) if payload.is::<Killed>() => End::Killed,
+        Err(payload) => {
+            let text = panic_text(&*payload);
+            world.fail(format!("the flow panicked: {text}"));
+            End::Killed
+        }
+    }
+}
+
+impl World {
+    /// What is wrong with a run ending so, in this world.
+    fn outcome_problem(&self, stop: &Stop) -> Option<String> {
+        match stop.exit_code() {
+            0 => self.completed_problem().or_else(|| self.item_problem()),
+            75 => None,
+            _ => self.mend_problem(stop),
+        }
+    }
+
+    fn item_problem(&self) -> Option<String> {
+        let Some(item) = &self.ledger.item else { return Some("complete without an item".into()) };
+        let sent = self.oracle.rows_before + self.oracle.records.len() as u64;
+        let facts = [
+            ("status", item.status == Some(Status::Completed)),
+            ("last_line", item.last_line == Some(self.oracle.rows())),
+            ("total_sent", item.total_sent == Some(sent)),
+            ("dlq_rows", self.features.aside.is_none() || item.dlq_rows == Some(self.oracle.bad().len() as u64)),
+        ];
+        if let Some((name, _)) = facts.iter().find(|(_, right)| !right) {
+            return Some(format!("complete, but {name} is wrong: {item:?}"));
+        }
+        if self.features.remade || self.features.deleted {
+            return None;
+        }
+        let part = &self.parts[MAIN];
+        let ours = part.log.iter().filter(|stored| stored.header.producer_id >= 0);
+        let last = ours.last().map(|stored| stored.end() - 1);
+        (item.main.last_offset != last && last.is_some() && !self.features.adopts)
+            .then(|| format!("last_offset is {:?}, and the last record lies at {last:?}", item.main.last_offset))
+    }
+
+    /// Whether a person must really act.
+    fn mend_problem(&self, stop: &Stop) -> Option<String> {
+        let features = &self.features;
+        let right = match stop {
+            Stop::BadRow { row, .. } => {
+                let bad_index = usize::try_from(features.aside.unwrap_or(0)).unwrap();
+                let bad_row = self.oracle.bad_row(bad_index);
+                bad_row == Some(*row)
+            }
+            Stop::SourceReplaced { .. } => features.replaced,
+            Stop::TopicRemade { .. }
+            | Stop::OffsetWentBack { .. }
+            | Stop::Truncated { .. }
+            | Stop::TailBroken { .. } => features.remade,
+            Stop::RowsDeleted { .. } | Stop::TailDeleted { .. } => features.deleted || features.remade,
+            Stop::Overwritten { .. } => features.python,
+            Stop::RecordRefused { .. } => features.limit_lowered,
+            _ => false,
+        };
+        (!right).then(|| format!("exit 1 without a reason: {stop:?}"))
+    }
+
+    /// Nothing fails any more; what is on its way still arrives.
+    pub(super) fn calm(&mut self) {
+        use super::events::Event;
+        self.faults = Faults::default();
+        self.queue.retain(|_, event| {
+            matches!(
+                event,
+                Event::Produce { .. }
+                    | Event::Answer { .. }
+                    | Event::Cut { .. }
+                    | Event::TimedOut { .. }
+                    | Event::Replicate { .. }
+                    | Event::Store { .. }
+            )
+        });
+        for lane in 0..self.parts.len() {
+            self.down_until[lane] = self.now;
+            self.parts[lane].heal();
+        }
+        self.note(None, || "from here on nothing fails".into());
+    }
+}
+
+/// Runs the slots of a world, each in its own thread, until all have ended or used up their
+/// starts; then what is left to do is done in a calm world.
+pub(super) fn play(world: World, job: &Job, starts_max: u32) -> World {
+    let slots = world.processes.len();
+    let job = job.clone();
+    let stage = Arc::new(Stage::new(world));
+    if slots == 1 {
+        slot(&stage, 0, &job, starts_max);
+    } else {
+        let defect = defects::current();
+        std::thread::scope(|scope| {
+            for me in 0..slots {
+                let (stage, job) = (&stage, &job);
+                scope.spawn(move || {
+                    defects::switch(defect);
+                    slot(stage, me, job, starts_max);
+                });
+            }
+        });
+    }
+    let world = Arc::into_inner(stage).expect("all threads have ended").into_world();
+    finish(world, &job)
+}
+
+fn slot(stage: &Arc<Stage>, me: usize, job: &Job, starts_max: u32) {
+    stage.enter(me);
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..starts_max {
+            match start(stage, me, job) {
+                End::Stopped(stop) if stop.exit_code() != 75 => break,
+                End::Stopped(_) | End::Killed => {}
+            }
+            let mut world = stage.lock();
+            if world.failure.is_some() {
+                break;
+            }
+            let pause_ms = world.rng.between(10, 5_000) << (world.rng.below(3) * 2);
+            let until = world.now + pause_ms;
+            drop(stage.sleep(world, me, until));
+        }
+    }));
+    if let Err(payload) = ended
+        && !payload.is::<Killed>()
+    {
+        stage.lock().fail(format!("the harness panicked: {}", panic_text(&*payload)));
+    }
+    stage.leave(me);
+}
+
+/// A calm world: the job must come to its end in a bounded number of calls.
+pub(super) fn finish(mut world: World, job: &Job) -> World {
+    if world.failure.is_some() {
+        return world;
+    }
+    world.calm();
+    world.only(0);
+    world.calls_max = world.calls + CALM_CALLS_MAX + 40 * world.oracle.fates.len() as u64;
+    let stage = Arc::new(Stage::new(world));
+    let mut last = None;
+    for _ in 0..CALM_STARTS_MAX {
+        stage.enter(0);
+        let end = start(&stage, 0, job);
+        let mut world = stage.lock();
+        if world.failure.is_some() {
+            break;
+        }
+        match end {
+            End::Stopped(stop) if stop.exit_code() != 75 => {
+                last = Some(stop);
+                break;
+            }
+            End::Stopped(stop) => last = Some(stop),
+            End::Killed => world.fail("killed in a calm world"),
+        }
+        world.now += 20_000;
+        let until = world.now;
+        world.processes[0].wake_at = until;
+    }
+    let mut world = Arc::into_inner(stage).expect("one thread").into_world();
+    if world.failure.is_some() {
+        return world;
+    }
+    match last {
+        Some(stop) if stop.exit_code() == 75 && !world.features.remade => {
+            world.fail(format!("no end after {CALM_STARTS_MAX} starts in a calm world: {stop:?}"));
+        }
+        _ => {}
+    }
+    world.epilogue();
+    world
+}
+
+impl World {
+    /// All that is still on its way arrives; it must change nothing.
+    fn epilogue(&mut self) {
+        let complete = self.ledger.item.as_ref().is_some_and(|item| item.status == Some(Status::Completed));
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            self.now = self.now.max(at);
+            self.happen(event);
+        }
+        if complete && self.failure.is_none() {
+            if let Some(problem) = self.completed_problem().or_else(|| self.item_problem()) {
+                self.fail(format!("after the end: {problem}"));
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::decode::{Stored, decode};
 use super::leader::Produced;
-use super::world::{MAIN, World};
+use super::world::World;
 use crate::limits::PRODUCE_TIMEOUT_MS;
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
 
@@ -43,7 +43,6 @@ pub(super) enum Event {
 /// A connection, as the broker's side and the wire between see it.
 #[derive(Debug, Clone)]
 pub(super) struct Conn {
-    pub(super) owner: usize,
     pub(super) lane: usize,
     pub(super) replica: usize,
     pub(super) answer: Option<(i16, i64)>,
@@ -135,6 +134,8 @@ impl World {
                 self.features.limit_lowered = true;
                 self.note(None, || format!("lane {lane}: max.message.bytes is {bytes}"));
             }
+            // Before the job has pinned it, the new object is simply the source.
+            Event::ReplaceSource if self.ledger.item.as_ref().is_none_or(|item| item.etag.is_none()) => {}
             Event::ReplaceSource => {
                 let bytes = [&self.oracle.source[..], b"9,new,row,here\n"].concat();
                 self.store.replace(&bytes);
@@ -307,14 +308,12 @@ impl World {
     }
 
     fn remake(&mut self, lane: usize) {
-        let leader = self.parts[lane].leader;
         self.waiting.retain(|waiting| waiting.lane != lane);
         self.parts[lane].remake();
         let checked = &mut self.checked[lane];
         *checked = super::world::Checked::default();
         checked.remade = true;
         self.features.remade = true;
-        let _ = leader;
         self.note(None, || format!("lane {lane}: the topic is made again"));
     }
 
@@ -336,8 +335,10 @@ impl World {
         let row = self.ledger.item.as_ref().and_then(|item| item.last_line).unwrap_or(0);
         self.ledger.overwrite(row.saturating_sub(behind), with_status, seconds);
         self.features.python = true;
+        for checked in &mut self.checked {
+            checked.remade = true;
+        }
         self.note(None, || "the Python program overwrites the item".into());
-        let _ = MAIN;
     }
 }
 

@@ -13,6 +13,7 @@
 //! Only `flow/` and `wire/` are the product's own; everything that they touch is a model here.
 //! A world is a function of its seed: one command replays a failing one.
 
+mod crash_matrix;
 mod decode;
 pub(crate) mod defects;
 mod drive;

@@ -260,7 +260,7 @@ impl Broker for SimBroker {
             let replica = known.unwrap_or(world.parts[lane].leader);
             let id = world.serial();
             let used_at = world.now;
-            world.conns.insert(id, Conn { owner: me, lane, replica, answer: None, cut: false, used_at });
+            world.conns.insert(id, Conn { lane, replica, answer: None, cut: false, used_at });
             world.note(Some(me), || format!("connect[{lane}]: {id} to replica {replica}"));
             Ok(id)
         });

@@ -3,22 +3,26 @@
 //! ```sh
 //! cargo test --lib sim::random_worlds                              # 10,000 worlds
 //! SIM_WORLDS=1000000 SIM_FIRST_SEED=1 cargo test --lib sim::random_worlds
+//! SIM_SURVEY=1 cargo test --lib sim::random_worlds -- --nocapture  # all that fail, by kind
 //! SIM_SEED=4711 cargo test --lib sim::random_worlds -- --nocapture # one, with its trace
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::defects::{self, Defect};
+use super::defects;
 use super::drive::{job, play};
 use super::events::Event;
 use super::leader::{Nature, Partition, Unknown};
 use super::oracle::{Oracle, Shape};
-use super::world::{DEAD, Faults, MAIN, Rng, World};
+use super::world::{Faults, Rng, World};
 use crate::flow::job::Job;
+use crate::limits::BATCH_OVERHEAD_BYTES;
 use crate::wire::compress::Compression;
 
 /// Enough worlds for a test run.
 const WORLDS: u64 = 10_000;
+/// `max.message.bytes`: small, so that few rows make many batches.
+const TOPIC_BYTES: usize = 4096 + 64;
 const DAY_MS: u64 = 86_400_000;
 
 /// A world that broke a promise.
@@ -39,6 +43,10 @@ fn no_world_breaks_the_promise() {
     }
     let first = number("SIM_FIRST_SEED").unwrap_or(1);
     let count = number("SIM_WORLDS").unwrap_or(WORLDS);
+    if number("SIM_SURVEY").is_some() {
+        survey(first, count);
+        return;
+    }
     if let Some(failure) = search(first, count) {
         let trace = run(failure.seed, true).trace.unwrap_or_default();
         let tail = trace.len().saturating_sub(80);
@@ -61,8 +69,24 @@ fn a_world_is_a_function_of_its_seed() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test that is told which worlds to run")]
-fn number(name: &str) -> Option<u64> {
+pub(super) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Every kind of failure, how often, and a seed for each.
+fn survey(first: u64, count: u64) {
+    let mut kinds = std::collections::BTreeMap::new();
+    for seed in first..first.saturating_add(count) {
+        if let Some(text) = run(seed, false).failure {
+            let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).take(110).collect();
+            let (times, seeds) = kinds.entry(kind).or_insert((0, Vec::new()));
+            *times += 1;
+            seeds.push(seed);
+        }
+    }
+    for (kind, (times, seeds)) in kinds {
+        eprintln!("{times:>6} {kind} (seeds {:?})", &seeds[..seeds.len().min(6)]);
+    }
 }
 
 /// The first world that fails, on all cores.
@@ -109,6 +133,9 @@ pub(super) fn run(seed: u64, trace: bool) -> World {
 fn build(seed: u64) -> (World, Job, u32) {
     let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
     let aside = rng.chance(350).then(|| if rng.chance(900) { 1000 } else { rng.between(0, 3) });
+    let nature = nature(&mut rng, "orders");
+    let batch_bytes_max = *rng.pick(&[TOPIC_BYTES, 8192]).unwrap();
+    let topic_bytes = if nature.shows_settings { TOPIC_BYTES } else { 1_048_588 };
     let shape = Shape {
         rows: match rng.below(10) {
             0 => rng.below(4),
@@ -118,7 +145,7 @@ fn build(seed: u64) -> (World, Job, u32) {
         row_bytes: *rng.pick(&[12, 60, 200, 600]).unwrap(),
         bad_per_mille: if aside.is_some() || rng.chance(100) { *rng.pick(&[5, 30, 300]).unwrap() } else { 0 },
         keyed: rng.chance(300),
-        record_bytes_max: 4096 + 64 - 512,
+        record_bytes_max: topic_bytes.min(batch_bytes_max) - BATCH_OVERHEAD_BYTES,
         rows_before: 0,
     };
     let oracle = Oracle::make(&mut rng, &shape);
@@ -126,17 +153,16 @@ fn build(seed: u64) -> (World, Job, u32) {
     job.checkpoint_interval_rows = rng.between(1, 60);
     job.lease_seconds = *rng.pick(&[1, 5, 15]).unwrap();
     job.retries_max = *rng.pick(&[1, 5, 5]).unwrap() as u32;
-    job.batch_bytes_max = *rng.pick(&[4096 + 64, 8192]).unwrap();
+    job.batch_bytes_max = batch_bytes_max;
     if rng.chance(100) {
         job.compression = Compression::Gzip;
     }
     if rng.chance(150) {
         job.rows_per_second_max = Some(rng.between(2, 40));
     }
-    let nature = nature(&mut rng, "orders");
-    let mut parts = vec![Partition::new(nature.clone(), 4096 + 64)];
+    let mut parts = vec![Partition::new(nature.clone(), topic_bytes)];
     if aside.is_some() {
-        parts.push(Partition::new(Nature { topic: "orders-bad", ..nature }, 4096 + 64));
+        parts.push(Partition::new(Nature { topic: "orders-bad", ..nature }, topic_bytes));
     }
     let processes = *rng.pick(&[1, 1, 1, 2, 2, 3]).unwrap();
     let faults = faults(&mut rng);
@@ -244,5 +270,4 @@ fn events(rng: &mut Rng, world: &mut World) {
         let (behind, with_status) = (rng.between(0, 30), rng.chance(500));
         world.after(when(rng), Event::Python { behind, with_status });
     }
-    let _ = (MAIN, DEAD, Defect::SkipTail);
 }

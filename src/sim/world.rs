@@ -145,7 +145,10 @@ pub(super) struct World {
     pub(super) calls_max: u64,
     /// Snapshots at each port call, before and after it, when somebody wants them.
     pub(super) snapshots: Option<Vec<Snapshot>>,
-    /// Set while a world that lets nobody finish is being ended.
+    /// No snapshots once the main log has more batches than this.
+    pub(super) snapshot_batches_max: usize,
+    /// What arrives just before this port call, however much time has passed.
+    pub(super) held: Option<(u64, Vec<Event>)>,
     pub(super) features: Features,
 }
 
@@ -197,6 +200,8 @@ impl World {
             calls: 0,
             calls_max: 200_000,
             snapshots: None,
+            snapshot_batches_max: usize::MAX,
+            held: None,
             features: Features::default(),
         }
     }
@@ -296,7 +301,7 @@ impl World {
     /// What the ledger says after a write must be true already.
     pub(super) fn check_ledger(&mut self) {
         let Some(item) = self.ledger.item.clone() else { return };
-        if item.run_id.is_none() || self.features.remade {
+        if item.run_id.is_none() || self.features.remade || self.features.python {
             return;
         }
         if let Some(text) = self.ledger_problem(&item) {
@@ -449,6 +454,12 @@ impl Stage {
             let calls_max = world.calls_max;
             world.fail(format!("no end after {calls_max} port calls"));
         }
+        let calls = world.calls;
+        if let Some((_, events)) = world.held.take_if(|(call, _)| *call <= calls) {
+            for event in events {
+                world.happen(event);
+            }
+        }
         if world.failure.is_some() {
             die(world);
         }
@@ -502,6 +513,9 @@ impl Stage {
 
 impl World {
     fn snap(&mut self, call: impl FnOnce() -> String) {
+        if self.parts[MAIN].log.len() > self.snapshot_batches_max {
+            return;
+        }
         let Some(mut snapshots) = self.snapshots.take() else { return };
         snapshots.push(Snapshot { world: Box::new(self.clone()), call: call() });
         self.snapshots = Some(snapshots);

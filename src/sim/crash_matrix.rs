@@ -95,7 +95,10 @@ fn matrix(aside: Option<u64>) -> Count {
                     let world = crashed(&again, fate, index % 3 == 1);
                     if seen.insert(durable(&world)) || all {
                         count.second += 1;
-                        let label = format!("{label}; again {}, call {}, requests {fate:?}", again.call, again.world.calls);
+                        let label = format!(
+                            "{label}; again {}, call {}, requests {fate:?}",
+                            again.call, again.world.calls
+                        );
                         play(world, &job, &label);
                     }
                 }
@@ -147,7 +150,12 @@ fn durable(world: &World) -> String {
     for part in &world.parts {
         for stored in &part.log {
             let header = &stored.header;
-            write!(text, "{}/{}+{} ", header.producer_id, header.base_sequence, header.last_offset_delta).unwrap();
+            write!(
+                text,
+                "{}/{}+{} ",
+                header.producer_id, header.base_sequence, header.last_offset_delta
+            )
+            .unwrap();
         }
         text.push('|');
     }

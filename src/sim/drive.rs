@@ -8,10 +8,10 @@ use std::sync::{Arc, Once};
 use super::defects;
 use super::oracle::SOURCE;
 use super::ports::{Hand, SimBroker, SimLedger, SimSource, SimWorld};
-use super::world::{DEAD, Faults, Killed, MAIN, Stage, World};
+use super::world::{DEAD, Faults, Killed, MAIN, Rng, Stage, World};
+use crate::flow;
 use crate::flow::job::{Job, Target};
 use crate::flow::ports::Ports;
-use crate::flow;
 use crate::settings::{Csv, Header, OnBadRow};
 use crate::stop::Stop;
 use crate::wire::checkpoint::Status;
@@ -22,6 +22,9 @@ use crate::wire::compress::Compression;
 const CALM_STARTS_MAX: usize = 6;
 /// Port calls that these may need, beyond a few for each row.
 const CALM_CALLS_MAX: u64 = 4_000;
+
+/// SIGTERM ends a run within this, whatever broker, source and ledger do.
+const STOP_MS_MAX: u64 = 10_000;
 
 /// How one start ended.
 #[derive(Debug)]
@@ -63,6 +66,23 @@ pub(super) fn job(aside: Option<u64>, key_column: Option<&str>) -> Job {
     }
 }
 
+/// Another value of something that decides what the rows are.
+fn make_strange(job: &mut Job, rng: &mut Rng) {
+    match rng.below(5) {
+        0 => job.csv.delimiter = b';',
+        1 => job.csv.quote = None,
+        2 => job.csv.columns = ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+        3 => job.key_column = if job.key_column.is_some() { None } else { Some("note".into()) },
+        _ => job.csv.row_bytes_max = 64,
+    }
+}
+
+/// The same job with dead letters from now on.
+fn with_aside(job: &Job) -> Job {
+    let on_bad_row = OnBadRow::SetAside { topic: "orders-bad".into() };
+    Job { on_bad_row, bad_rows_max: 1000, ..job.clone() }
+}
+
 thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
     static IN_WORLD: RefCell<bool> = const { RefCell::new(false) };
@@ -95,10 +115,20 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
     let mut job = job.clone();
     {
         let mut world = stage.lock();
+        // Only once there is something to differ from.
+        let pinned = world.ledger.item.as_ref().is_some_and(|item| item.settings.is_some());
+        let often = world.faults.strange;
+        let strange = pinned && world.rng.chance(often);
+        world.processes[me].strange = strange;
+        if strange {
+            make_strange(&mut job, &mut world.rng);
+        }
         let process = &mut world.processes[me];
         process.start += 1;
         process.alive = true;
-        process.terminated = false;
+        process.terminated_at = None;
+        process.met_remade = false;
+        process.sent = None;
         job.host = format!("machine-{}/{me}.{}", process.machine, process.start);
         world.note(Some(me), || "STARTS".into());
     }
@@ -122,9 +152,11 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
     world.processes[me].alive = false;
     match outcome {
         Ok(outcome) => {
-            world.note(Some(me), || format!("ENDS {}: {:?}", outcome.stop.exit_code(), outcome.stop));
+            world.note(Some(me), || {
+                format!("ENDS {}: {:?}", outcome.stop.exit_code(), outcome.stop)
+            });
             let lawful = !world.features.python;
-            if let Some(problem) = world.outcome_problem(&outcome.stop).filter(|_| lawful) {
+            if let Some(problem) = world.outcome_problem(me, &outcome.stop).filter(|_| lawful) {
                 world.fail(problem);
             }
             End::Stopped(outcome.stop)
@@ -140,7 +172,18 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
 
 impl World {
     /// What is wrong with a run ending so, in this world.
-    fn outcome_problem(&self, stop: &Stop) -> Option<String> {
+    fn outcome_problem(&self, me: usize, stop: &Stop) -> Option<String> {
+        let process = &self.processes[me];
+        if let Some(at) = process.terminated_at
+            && self.faults.freeze == 0
+            && self.now > at + STOP_MS_MAX
+        {
+            return Some(format!("it took {} ms to stop", self.now - at));
+        }
+        if process.strange {
+            let refused = matches!(stop, Stop::PinsDiffer { .. }) || stop.exit_code() == 75;
+            return (!refused).then(|| format!("a run with other settings ends so: {stop:?}"));
+        }
         match stop.exit_code() {
             0 => self.completed_problem().or_else(|| self.item_problem()),
             75 => None,
@@ -155,7 +198,11 @@ impl World {
             ("status", item.status == Some(Status::Completed)),
             ("last_line", item.last_line == Some(self.oracle.rows())),
             ("total_sent", item.total_sent == Some(sent)),
-            ("dlq_rows", self.features.aside.is_none() || item.dlq_rows == Some(self.oracle.bad().len() as u64)),
+            (
+                "dlq_rows",
+                self.features.aside.is_none()
+                    || item.dlq_rows == Some(self.oracle.bad().len() as u64),
+            ),
         ];
         if let Some((name, _)) = facts.iter().find(|(_, right)| !right) {
             return Some(format!("complete, but {name} is wrong: {item:?}"));
@@ -166,8 +213,12 @@ impl World {
         let part = &self.parts[MAIN];
         let ours = part.log.iter().filter(|stored| stored.header.producer_id >= 0);
         let last = ours.last().map(|stored| stored.end() - 1);
-        (item.main.last_offset != last && last.is_some() && !self.features.adopts)
-            .then(|| format!("last_offset is {:?}, and the last record lies at {last:?}", item.main.last_offset))
+        (item.main.last_offset != last && last.is_some() && !self.features.adopts).then(|| {
+            format!(
+                "last_offset is {:?}, and the last record lies at {last:?}",
+                item.main.last_offset
+            )
+        })
     }
 
     /// Whether a person must really act.
@@ -176,6 +227,7 @@ impl World {
         let right = match stop {
             Stop::BadRow { row, .. } => {
                 let bad_index = usize::try_from(features.aside.unwrap_or(0)).unwrap();
+                let bad_index = if features.aside_later { 0 } else { bad_index };
                 let bad_row = self.oracle.bad_row(bad_index);
                 bad_row == Some(*row)
             }
@@ -184,7 +236,9 @@ impl World {
             | Stop::OffsetWentBack { .. }
             | Stop::Truncated { .. }
             | Stop::TailBroken { .. } => features.remade,
-            Stop::RowsDeleted { .. } | Stop::TailDeleted { .. } => features.deleted || features.remade,
+            Stop::RowsDeleted { .. } | Stop::TailDeleted { .. } => {
+                features.deleted || features.remade
+            }
             Stop::Overwritten { .. } => features.python,
             Stop::RecordRefused { .. } | Stop::Refused { .. } => features.limit_lowered,
             _ => false,
@@ -244,6 +298,7 @@ fn slot(stage: &Arc<Stage>, me: usize, job: &Job, starts_max: u32) {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..starts_max {
             match start(stage, me, job) {
+                End::Stopped(Stop::PinsDiffer { .. }) => {}
                 End::Stopped(stop) if stop.exit_code() != 75 => break,
                 End::Stopped(_) | End::Killed => {}
             }
@@ -261,7 +316,10 @@ fn slot(stage: &Arc<Stage>, me: usize, job: &Job, starts_max: u32) {
     {
         stage.lock().fail(format!("the harness panicked: {}", panic_text(&*payload)));
     }
-    stage.leave(me);
+    // The others would wait for their turns for ever.
+    if catch_unwind(AssertUnwindSafe(|| stage.leave(me))).is_err() {
+        std::process::abort();
+    }
 }
 
 /// A calm world: the job must come to its end in a bounded number of calls.
@@ -271,9 +329,14 @@ pub(super) fn finish(mut world: World, job: &Job) -> World {
         return world;
     }
     world.calm();
+    let aside_later = std::mem::take(&mut world.features.aside_later);
+    if aside_later {
+        world.features.aside = Some(1000);
+    }
     world.only(0);
     world.calls_max = world.calls + CALM_CALLS_MAX + 40 * world.oracle.fates.len() as u64;
     let stage = Arc::new(Stage::new(world));
+    let job = if aside_later { &with_aside(job) } else { job };
     let mut last = None;
     for _ in 0..CALM_STARTS_MAX {
         stage.enter(0);
@@ -311,7 +374,8 @@ pub(super) fn finish(mut world: World, job: &Job) -> World {
 impl World {
     /// All that is still on its way arrives; it must change nothing.
     fn epilogue(&mut self) {
-        let complete = self.ledger.item.as_ref().is_some_and(|item| item.status == Some(Status::Completed));
+        let complete =
+            self.ledger.item.as_ref().is_some_and(|item| item.status == Some(Status::Completed));
         while let Some(((at, _), event)) = self.queue.pop_first() {
             self.now = self.now.max(at);
             self.happen(event);

@@ -15,29 +15,76 @@ pub(super) const IDLE_MS: u64 = 600_000;
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     /// A produce request arrives, perhaps for the second time.
-    Produce { conn: u64, lane: usize, replica: usize, topic_id: Option<String>, bytes: Arc<[u8]>, answered: bool },
-    Answer { conn: u64, code: i16, base: i64 },
-    Cut { conn: u64 },
+    Produce {
+        conn: u64,
+        lane: usize,
+        replica: usize,
+        topic_id: Option<String>,
+        bytes: Arc<[u8]>,
+        answered: bool,
+    },
+    Answer {
+        conn: u64,
+        code: i16,
+        base: i64,
+    },
+    Cut {
+        conn: u64,
+    },
     /// The time-out of a produce request that waits for replicas.
-    TimedOut { ticket: u64 },
-    Replicate { lane: usize },
-    Store { change: Box<Checkpoint>, only_if: OnlyIf },
-    ChangeLeader { lane: usize, unaware: bool },
-    Learn { lane: usize },
-    Restart { lane: usize },
+    TimedOut {
+        ticket: u64,
+    },
+    Replicate {
+        lane: usize,
+    },
+    Store {
+        change: Box<Checkpoint>,
+        only_if: OnlyIf,
+    },
+    ChangeLeader {
+        lane: usize,
+        unaware: bool,
+    },
+    Learn {
+        lane: usize,
+    },
+    Restart {
+        lane: usize,
+    },
     /// A follower stops fetching.
-    Lag { lane: usize },
+    Lag {
+        lane: usize,
+    },
     /// Who lags is not in sync any more.
-    Shrink { lane: usize },
+    Shrink {
+        lane: usize,
+    },
     /// All followers fetch again.
-    Recover { lane: usize },
-    Foreign { lane: usize, count: usize },
-    Remake { lane: usize },
+    Recover {
+        lane: usize,
+    },
+    Foreign {
+        lane: usize,
+        count: usize,
+    },
+    Remake {
+        lane: usize,
+    },
     /// Retention deletes this share of the log, in per mille.
-    Delete { lane: usize, per_mille: usize },
-    LowerLimit { lane: usize, bytes: usize },
+    Delete {
+        lane: usize,
+        per_mille: usize,
+    },
+    LowerLimit {
+        lane: usize,
+        bytes: usize,
+    },
     ReplaceSource,
-    Python { behind: u64, with_status: bool },
+    Python {
+        behind: u64,
+        with_status: bool,
+    },
 }
 
 /// A connection, as the broker's side and the wire between see it.
@@ -121,9 +168,15 @@ impl World {
             }
             Event::Foreign { lane, count } => {
                 let wall_ms = self.wall_ms();
-                let values = (0..count).map(|i| format!("{{\"other\":{i}}}").into_bytes()).collect();
+                let values =
+                    (0..count).map(|i| format!("{{\"other\":{i}}}").into_bytes()).collect();
                 let stored = self.parts[lane].append(Stored::foreign(values, wall_ms));
-                self.note(None, || format!("lane {lane}: somebody else appends {count} at {}", stored.header.base_offset));
+                self.note(None, || {
+                    format!(
+                        "lane {lane}: somebody else appends {count} at {}",
+                        stored.header.base_offset
+                    )
+                });
                 self.check_log(lane);
                 self.replicate_soon(lane);
             }
@@ -135,7 +188,8 @@ impl World {
                 self.note(None, || format!("lane {lane}: max.message.bytes is {bytes}"));
             }
             // Before the job has pinned it, the new object is simply the source.
-            Event::ReplaceSource if self.ledger.item.as_ref().is_none_or(|item| item.etag.is_none()) => {}
+            Event::ReplaceSource
+                if self.ledger.item.as_ref().is_none_or(|item| item.etag.is_none()) => {}
             Event::ReplaceSource => {
                 let bytes = [&self.oracle.source[..], b"9,new,row,here\n"].concat();
                 self.store.replace(&bytes);
@@ -164,7 +218,9 @@ impl World {
         answered: bool,
     ) {
         if self.now < self.down_until[lane] {
-            self.note(None, || format!("lane {lane}: a produce request is lost, the broker is down"));
+            self.note(None, || {
+                format!("lane {lane}: a produce request is lost, the broker is down")
+            });
             return self.happen(Event::Cut { conn });
         }
         match decode(bytes) {
@@ -173,7 +229,8 @@ impl World {
                 return self.fail("a batch was sent with a negative producer id");
             }
             Ok(stored)
-                if i64::from(stored.header.base_sequence) + i64::from(stored.header.last_offset_delta)
+                if i64::from(stored.header.base_sequence)
+                    + i64::from(stored.header.last_offset_delta)
                     > i64::from(i32::MAX) =>
             {
                 return self.fail("a batch was sent that straddles the last sequence number");
@@ -182,7 +239,9 @@ impl World {
         }
         let wall_ms = self.wall_ms();
         let produced = self.parts[lane].produce(replica, topic_id, bytes, wall_ms);
-        self.note(None, || format!("lane {lane}: produce at replica {replica} of {}: {produced:?}", shown(bytes)));
+        self.note(None, || {
+            format!("lane {lane}: produce at replica {replica} of {}: {produced:?}", shown(bytes))
+        });
         self.check_log(lane);
         match produced {
             Produced::Now { code, base } => {
@@ -193,7 +252,16 @@ impl World {
             }
             Produced::Waits { epoch, base, end } => {
                 let ticket = self.serial();
-                self.waiting.push(Waiting { ticket, conn, lane, replica, epoch, base, end, answered });
+                self.waiting.push(Waiting {
+                    ticket,
+                    conn,
+                    lane,
+                    replica,
+                    epoch,
+                    base,
+                    end,
+                    answered,
+                });
                 self.after(PRODUCE_TIMEOUT_MS, Event::TimedOut { ticket });
                 self.replicate_soon(lane);
                 self.settle(lane);
@@ -228,7 +296,9 @@ impl World {
     }
 
     fn time_out(&mut self, ticket: u64) {
-        let Some(index) = self.waiting.iter().position(|waiting| waiting.ticket == ticket) else { return };
+        let Some(index) = self.waiting.iter().position(|waiting| waiting.ticket == ticket) else {
+            return;
+        };
         let waiting = self.waiting.remove(index);
         if waiting.answered {
             self.after(0, Event::Answer { conn: waiting.conn, code: 7, base: waiting.base });
@@ -318,10 +388,13 @@ impl World {
     }
 
     fn delete(&mut self, lane: usize, per_mille: usize) {
+        self.check_log(lane);
         let part = &mut self.parts[lane];
         let before = part.log.len();
         let keep_from = before * per_mille.min(1000) / 1000;
-        let Some(offset) = part.log.get(keep_from).map(|stored| stored.header.base_offset) else { return };
+        let Some(offset) = part.log.get(keep_from).map(|stored| stored.header.base_offset) else {
+            return;
+        };
         part.delete_below(offset);
         let gone = before - part.log.len();
         let log_start = part.log_start;

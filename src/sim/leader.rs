@@ -148,9 +148,16 @@ pub(super) struct Deposed {
 /// What a leader does with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Produced {
-    Now { code: i16, base: i64 },
+    Now {
+        code: i16,
+        base: i64,
+    },
     /// Appended or a duplicate; answered when the replicas have it, or 7 at the time-out.
-    Waits { epoch: i32, base: i64, end: i64 },
+    Waits {
+        epoch: i32,
+        base: i64,
+        end: i64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -366,7 +373,8 @@ impl Partition {
         self.visible_from = end;
         // A follower hears of the watermark one fetch late.
         let known = self.log.len().saturating_sub(rng.below(4));
-        self.high = self.high.min(known.checked_sub(1).map_or(self.log_start, |i| self.log[i].end()));
+        self.high =
+            self.high.min(known.checked_sub(1).map_or(self.log_start, |i| self.log[i].end()));
         true
     }
 

@@ -18,7 +18,12 @@ const LONG_BYTES: usize = 1_500;
 pub(super) enum Fate {
     Good(Record),
     /// Row, where it begins, its bytes with the line end, its bytes without.
-    Bad { row: u64, byte_offset: u64, row_bytes: u64, raw: Vec<u8> },
+    Bad {
+        row: u64,
+        byte_offset: u64,
+        row_bytes: u64,
+        raw: Vec<u8>,
+    },
 }
 
 /// A source, and what it must become.
@@ -96,8 +101,12 @@ impl Oracle {
         let mut reader =
             csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(&source[..]);
         let mut rows = reader.byte_records().map(Result::unwrap);
-        let names: Vec<String> =
-            rows.next().unwrap().iter().map(|name| String::from_utf8(name.into()).unwrap()).collect();
+        let names: Vec<String> = rows
+            .next()
+            .unwrap()
+            .iter()
+            .map(|name| String::from_utf8(name.into()).unwrap())
+            .collect();
         let key_index = key_column.map(|key| names.iter().position(|name| name == key).unwrap());
         let mut fates = Vec::new();
         for (index, row) in rows.enumerate() {
@@ -111,7 +120,10 @@ impl Oracle {
                         row: number,
                         byte_offset: begin as u64,
                         row_bytes: (end - begin) as u64,
-                        raw: source[begin..end].strip_suffix(line_end).unwrap_or(&source[begin..end]).into(),
+                        raw: source[begin..end]
+                            .strip_suffix(line_end)
+                            .unwrap_or(&source[begin..end])
+                            .into(),
                     },
                     Fate::Good,
                 );
@@ -161,7 +173,9 @@ impl Oracle {
                 shown(expected),
                 shown(found)
             )),
-            None => Some(format!("a record {} of {}: {}", index + 1, self.records.len(), shown(found))),
+            None => {
+                Some(format!("a record {} of {}: {}", index + 1, self.records.len(), shown(found)))
+            }
         }
     }
 
@@ -225,7 +239,8 @@ fn record(names: &[String], fields: &[&[u8]], row: u64, key: Option<usize>) -> O
 }
 
 fn word(rng: &mut Rng, bytes_max: usize) -> Vec<u8> {
-    let pieces = ["a", "straße", ",", "\"", "\n", "\r\n", "\\", "7", " ", "\t", "零", "xyz", "\u{1f}"];
+    let pieces =
+        ["a", "straße", ",", "\"", "\n", "\r\n", "\\", "7", " ", "\t", "零", "xyz", "\u{1f}"];
     let bytes = rng.below(bytes_max.max(1) + 1);
     let mut text = String::new();
     while text.len() < bytes {
@@ -242,7 +257,11 @@ fn csv_line(to: &mut Vec<u8>, fields: &[Vec<u8>], line_end: &[u8]) {
         if field.iter().any(|byte| b",\"\r\n".contains(byte)) {
             to.push(b'"');
             for byte in field {
-                to.extend_from_slice(if *byte == b'"' { b"\"\"" } else { std::slice::from_ref(byte) });
+                to.extend_from_slice(if *byte == b'"' {
+                    b"\"\""
+                } else {
+                    std::slice::from_ref(byte)
+                });
             }
             to.push(b'"');
         } else {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::decode::decode;
 use super::events::{Conn, Event, IDLE_MS};
 use super::leader::Partition;
 use super::world::{Stage, Turn, WALL_MS, World};
@@ -100,7 +101,8 @@ impl Source for SimSource {
                 return Ok(Read::End);
             }
             let most = left.min(buffer.len());
-            let bytes = if world.rng.chance(often * 2) { 1 + world.rng.below(most.min(50)) } else { most };
+            let bytes =
+                if world.rng.chance(often * 2) { 1 + world.rng.below(most.min(50)) } else { most };
             let bytes = bytes.min(most);
             buffer[..bytes].copy_from_slice(&body.bytes[body.at..body.at + bytes]);
             body.at += bytes;
@@ -174,6 +176,8 @@ impl Broker for SimBroker {
             }
             let stale = world.faults.stale_metadata;
             let stale = world.rng.chance(stale);
+            world.processes[me].met_remade |=
+                world.checked[lane].remade && world.parts[lane].nature.offers_topic_id;
             let part = &world.parts[lane];
             let (leader, leader_epoch) = match &part.deposed {
                 Some(old) if stale => (old.replica, old.epoch),
@@ -215,6 +219,8 @@ impl Broker for SimBroker {
             Mark::VisibleEnd => "offset.visible_end",
             Mark::EpochEnd { .. } => "offset.epoch_end",
         };
+        // Where the partition is looked at, an earlier attempt is settled.
+        self.hand.stage.lock().processes[self.hand.me].sent = None;
         self.ask(name, |part, replica, _| part.offset(replica, mark))
     }
 
@@ -227,7 +233,8 @@ impl Broker for SimBroker {
             Err(_) if from < log_start => return Ok(ReadTo::Deleted { log_start }),
             Err(fault) => return Err(fault),
         };
-        let batches: Vec<_> = batches.into_iter().filter(|batch| batch.header.base_offset < to).collect();
+        let batches: Vec<_> =
+            batches.into_iter().filter(|batch| batch.header.base_offset < to).collect();
         let reached = batches.last().map_or(from, |last| last.end());
         match visit {
             Visit::Headers(visit) => batches.iter().for_each(|batch| visit(&batch.header)),
@@ -249,7 +256,8 @@ impl Broker for SimBroker {
         let lane = self.lane;
         let (known, open) = (self.described.as_ref().map(|known| known.0), self.conn);
         let answer = self.hand.call("connect", |world, me| {
-            let usable = |world: &World, id: u64| world.conns.get(&id).is_some_and(|conn| !conn.cut);
+            let usable =
+                |world: &World, id: u64| world.conns.get(&id).is_some_and(|conn| !conn.cut);
             if let Some(id) = open.filter(|id| usable(world, *id)) {
                 return Ok(id);
             }
@@ -304,7 +312,8 @@ impl Broker for SimBroker {
             Conn { cut: true, .. } => Some(Err(())),
             Conn { .. } => None,
         };
-        let throttle_ms = if world.rng.chance(throttled) { world.rng.between(1, 30_000) } else { 0 };
+        let throttle_ms =
+            if world.rng.chance(throttled) { world.rng.between(1, 30_000) } else { 0 };
         let lane = self.lane;
         if let Some(outcome) = outcome {
             world.note(Some(me), || match outcome {
@@ -315,6 +324,12 @@ impl Broker for SimBroker {
             let conn = world.conns.get_mut(&id).unwrap();
             conn.answer = None;
             conn.used_at = now;
+            if let Ok((code, _)) = outcome {
+                world.processes[me].met_remade |= world.checked[lane].remade && code == 0;
+                if code == 10 {
+                    world.processes[me].sent = None;
+                }
+            }
         }
         stage.end(world, me, "confirm");
         match outcome {
@@ -334,7 +349,8 @@ impl Broker for SimBroker {
     fn hang_up(&mut self) -> Option<Batch> {
         let lane = self.lane;
         if self.conn.take().is_some() {
-            self.hand.call("hang_up", |world, me| world.note(Some(me), || format!("hang_up[{lane}]")));
+            self.hand
+                .call("hang_up", |world, me| world.note(Some(me), || format!("hang_up[{lane}]")));
         }
         self.flying.take()
     }
@@ -347,6 +363,16 @@ fn lost() -> Trouble {
 /// What the network does with a produce request: at once, late or never, once or twice.
 fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<String>, bytes: Arc<[u8]>) {
     let faults = world.faults.clone();
+    let first = decode(&bytes).map_or(-1, |stored| stored.header.base_sequence);
+    let lane = world.conns[&id].lane;
+    match &world.processes[me].sent {
+        Some((before_lane, before_first, before))
+            if *before_lane == lane && *before_first == first && before[..] != bytes[..] =>
+        {
+            world.fail("a batch was sent again with other bytes, and the partition was not read");
+        }
+        _ => world.processes[me].sent = Some((lane, first, bytes.clone())),
+    }
     let conn = world.conns.get_mut(&id).expect("a connection that was made");
     let (lane, replica) = (conn.lane, conn.replica);
     let idle = world.now - conn.used_at;
@@ -514,11 +540,14 @@ impl WorldPort for SimWorld {
     fn stop_asked(&mut self) -> Option<&'static str> {
         let mut world = self.turn();
         let (me, often) = (self.0.me, world.faults.terminate);
-        if often > 0 && !world.processes[me].terminated && world.rng.next() % 100_000 < often {
-            world.processes[me].terminated = true;
+        if often > 0
+            && world.processes[me].terminated_at.is_none()
+            && world.rng.next() % 100_000 < often
+        {
+            world.processes[me].terminated_at = Some(world.now);
             world.note(Some(me), || "SIGTERM".into());
         }
-        world.processes[me].terminated.then_some("SIGTERM")
+        world.processes[me].terminated_at.map(|_| "SIGTERM")
     }
 
     /// Hosts are `machine-M/P.S`: the process P in its start S.

@@ -9,14 +9,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::decode::Stored;
 use super::defects;
 use super::drive::{job, play};
 use super::events::Event;
 use super::leader::{Nature, Partition, Unknown};
-use super::oracle::{Oracle, Shape};
-use super::world::{Faults, Rng, World};
-use crate::flow::job::Job;
+use super::oracle::{Oracle, SOURCE, Shape};
+use super::world::{Faults, Rng, WALL_MS, World};
+use crate::flow::job::{Job, RULES};
 use crate::limits::BATCH_OVERHEAD_BYTES;
+use crate::wire::checkpoint::{Checkpoint, FORMAT, LaneItem, Producer, Status};
 use crate::wire::compress::Compression;
 
 /// Enough worlds for a test run.
@@ -130,23 +132,157 @@ pub(super) fn run(seed: u64, trace: bool) -> World {
     play(world, &job, starts_max)
 }
 
+/// What is special about a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// The sequence numbers wrap.
+    Wraps,
+    /// The Python processor began the job.
+    Adopts,
+    /// `ON_BAD_ROW` goes from `stop` to `dlq` within the job.
+    AsideLater,
+    /// Some starts have other settings.
+    Strange,
+    /// An old broker: it refuses a producer that it has forgotten.
+    Forgets(i16),
+}
+
+const KINDS: [Kind; 12] = [
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Plain,
+    Kind::Wraps,
+    Kind::Adopts,
+    Kind::AsideLater,
+    Kind::Strange,
+    Kind::Forgets(59),
+];
+
+/// The world of a job that is billions of rows old: its first row here is its last settled one.
+fn past(world: &mut World, job: &Job) {
+    let (Some(record), Some(end)) =
+        (world.oracle.records.first().cloned(), world.oracle.ends.first())
+    else {
+        return;
+    };
+    if world.oracle.record_rows[0] != world.oracle.rows_before + 1 {
+        return;
+    }
+    let ordinal = world.oracle.rows_before + 1;
+    let mut stored = Stored::foreign(vec![record.1.clone()], WALL_MS);
+    stored.records = std::sync::Arc::new(vec![record]);
+    stored.header.producer_id = 1000;
+    stored.header.producer_epoch = 0;
+    stored.header.base_sequence = i32::try_from((ordinal - 1) % (1 << 31)).unwrap();
+    let part = &mut world.parts[0];
+    let first_offset = part.log_end();
+    let offset = part.append(stored).end() - 1;
+    part.replicate();
+    let pin = world.store.pin();
+    let (topic_id, limit) =
+        (part.topic_id.clone(), part.max_message_bytes.min(job.batch_bytes_max));
+    world.ledger.item = Some(Checkpoint {
+        job_id: job.job_id.clone(),
+        last_line: Some(ordinal),
+        total_sent: Some(ordinal),
+        timestamp: Some(WALL_MS / 1000),
+        status: Some(Status::Interrupted),
+        next_byte: Some(*end),
+        header_bytes: Some(world.oracle.header_bytes),
+        source: Some(job.source.clone()),
+        etag: Some(pin.etag),
+        source_bytes: Some(pin.source_bytes),
+        cluster_id: Some("cluster".into()),
+        main: LaneItem {
+            topic: Some(job.target.topic.clone()),
+            topic_id: part.nature.offers_topic_id.then_some(topic_id),
+            partition: Some(0),
+            first_offset: Some(first_offset),
+            last_offset: Some(offset),
+            kafka_offset: Some(offset),
+            producers: Some(vec![Producer { id: 1000, epoch: 0, base_record: 0, first_offset }]),
+            record_bytes_max: Some((limit - BATCH_OVERHEAD_BYTES) as u64),
+        },
+        settings: Some(job.pinned_settings()),
+        rules: Some(RULES),
+        run_id: Some("an earlier run".into()),
+        revision: Some(77),
+        lease_seconds: Some(15),
+        host: Some("machine-9/9.9".into()),
+        format: Some(FORMAT),
+        ..Checkpoint::default()
+    });
+    world.check_log(0);
+}
+
+/// The world of a job that the Python processor began: its records lie in the partition, its
+/// checkpoint lags behind them, or names the row that failed.
+fn python_past(rng: &mut Rng, world: &mut World) {
+    let rows = world.oracle.records.len();
+    let sent = rng.below(rows + 1);
+    let values = |from: usize, to: usize| -> Vec<Vec<u8>> {
+        (from..to)
+            .map(|row| {
+                format!(
+                    "{{\"id\": \"{row}\", \"_source_line\": {row}, \"_source_file\": \"{SOURCE}\"}}"
+                )
+                .into_bytes()
+            })
+            .collect()
+    };
+    // That program sent each row alone.
+    for row in 1..=sent {
+        world.parts[0].append(Stored::foreign(values(row, row + 1), WALL_MS));
+        if rng.chance(20) {
+            world.parts[0].append(Stored::foreign(vec![b"other".to_vec()], WALL_MS));
+        }
+    }
+    world.parts[0].replicate();
+    world.checked[0].before = sent;
+    world.check_log(0);
+    let last_line = match rng.below(4) {
+        0 => sent.saturating_sub(rng.below(30)),
+        1 if sent > 0 => sent + 1,
+        // Nothing was sent, and the checkpoint says so.
+        _ => sent,
+    };
+    world.ledger.overwrite(last_line as u64, rng.chance(500), WALL_MS / 1000);
+    world.features.adopts = true;
+}
+
 fn build(seed: u64) -> (World, Job, u32) {
     let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
+    let kind = *rng.pick(&KINDS).unwrap();
     let aside = rng.chance(350).then(|| if rng.chance(900) { 1000 } else { rng.between(0, 3) });
-    let nature = nature(&mut rng, "orders");
+    let mut nature = nature(&mut rng, "orders");
+    if let Kind::Forgets(code) = kind {
+        nature.unknown = Unknown::Refuses(code);
+    }
+    let aside = aside.filter(|_| !matches!(kind, Kind::Adopts | Kind::AsideLater));
     let batch_bytes_max = *rng.pick(&[TOPIC_BYTES, 8192]).unwrap();
     let topic_bytes = if nature.shows_settings { TOPIC_BYTES } else { 1_048_588 };
     let shape = Shape {
         rows: match rng.below(10) {
-            0 => rng.below(4),
+            0 if kind != Kind::Wraps => rng.below(4),
             1 => 400,
-            _ => rng.below(150),
+            _ => 1 + rng.below(150),
         },
         row_bytes: *rng.pick(&[12, 60, 200, 600]).unwrap(),
-        bad_per_mille: if aside.is_some() || rng.chance(100) { *rng.pick(&[5, 30, 300]).unwrap() } else { 0 },
+        bad_per_mille: if matches!(kind, Kind::Adopts | Kind::Wraps) {
+            0
+        } else if kind == Kind::AsideLater || aside.is_some() || rng.chance(100) {
+            *rng.pick(&[5, 30, 300]).unwrap()
+        } else {
+            0
+        },
         keyed: rng.chance(300),
         record_bytes_max: topic_bytes.min(batch_bytes_max) - BATCH_OVERHEAD_BYTES,
-        rows_before: 0,
+        rows_before: if kind == Kind::Wraps { (1 << 31) - rng.between(1, 200) } else { 0 },
     };
     let oracle = Oracle::make(&mut rng, &shape);
     let mut job = job(aside, oracle.key_column);
@@ -161,8 +297,15 @@ fn build(seed: u64) -> (World, Job, u32) {
         job.rows_per_second_max = Some(rng.between(2, 40));
     }
     let mut parts = vec![Partition::new(nature.clone(), topic_bytes)];
-    if aside.is_some() {
+    if aside.is_some() || kind == Kind::AsideLater {
         parts.push(Partition::new(Nature { topic: "orders-bad", ..nature }, topic_bytes));
+    }
+    for part in &mut parts {
+        if rng.chance(300) {
+            let values = (0..=rng.below(40)).map(|i| format!("before {i}").into_bytes()).collect();
+            part.append(Stored::foreign(values, WALL_MS));
+            part.replicate();
+        }
     }
     let processes = *rng.pick(&[1, 1, 1, 2, 2, 3]).unwrap();
     let faults = faults(&mut rng);
@@ -173,10 +316,29 @@ fn build(seed: u64) -> (World, Job, u32) {
     world.features.aside = aside;
     for process in &mut world.processes {
         process.wake_at = if rng.chance(500) { 0 } else { rng.between(0, 20_000) };
-        process.wall_offset_ms = if rng.chance(200) { rng.between(0, 600_000) as i64 - 300_000 } else { 0 };
+        process.wall_offset_ms =
+            if rng.chance(200) { rng.between(0, 600_000) as i64 - 300_000 } else { 0 };
         if rng.chance(300) {
             process.machine = 0;
         }
+    }
+    world.features.aside_later = kind == Kind::AsideLater;
+    match kind {
+        Kind::Wraps => past(&mut world, &job),
+        Kind::Adopts => python_past(&mut rng, &mut world),
+        Kind::Strange => world.faults.strange = 400,
+        // The one path that the broker does not guard: a request that is late by more than its
+        // time-out is not covered, nor is one that arrives twice.
+        Kind::Forgets(_) => {
+            world.faults.late_ms = world.faults.late_ms.min(5_000);
+            world.faults.request_twice = 0;
+            world.faults.freeze = 400;
+            world.faults.freeze_ms = 26 * 3_600_000;
+        }
+        Kind::Plain | Kind::AsideLater => {}
+    }
+    for lane in 0..world.parts.len() {
+        world.check_log(lane);
     }
     events(&mut rng, &mut world);
     (world, job, u32::try_from(starts_max).unwrap())
@@ -218,6 +380,7 @@ fn faults(rng: &mut Rng) -> Faults {
         source: often(&[10, 60, 250]),
         terminate: often(&[10, 100]),
         stale_metadata: often(&[300, 900]),
+        strange: 0,
     }
 }
 

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::resume_unwind;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::events::{Conn, Event, Waiting};
 use super::leader::Partition;
@@ -75,6 +75,8 @@ pub(super) struct Faults {
     pub(super) source: u64,
     pub(super) terminate: u64,
     pub(super) stale_metadata: u64,
+    /// Starts with other settings.
+    pub(super) strange: u64,
 }
 
 /// A process, and the machine that it runs on.
@@ -89,8 +91,14 @@ pub(super) struct Process {
     pub(super) slept_ms: u64,
     pub(super) start: u32,
     pub(super) alive: bool,
-    pub(super) terminated: bool,
+    pub(super) terminated_at: Option<u64>,
     pub(super) machine: usize,
+    /// Has asked a topic that was made again what it is, or sent to it and got an answer.
+    pub(super) met_remade: bool,
+    /// First sequence and bytes of what was sent last, until the partition was read again.
+    pub(super) sent: Option<(usize, i32, Arc<[u8]>)>,
+    /// This start runs with a setting that the job is not pinned to.
+    pub(super) strange: bool,
 }
 
 impl Process {
@@ -103,8 +111,11 @@ impl Process {
             slept_ms: 0,
             start: 0,
             alive: false,
-            terminated: false,
+            terminated_at: None,
             machine,
+            met_remade: false,
+            sent: None,
+            strange: false,
         }
     }
 }
@@ -163,6 +174,8 @@ pub(super) struct Features {
     /// `ON_BAD_ROW=dlq`, up to so many.
     pub(super) aside: Option<u64>,
     pub(super) adopts: bool,
+    /// The first runs stop at a bad row, the later ones set it aside.
+    pub(super) aside_later: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -301,7 +314,7 @@ impl World {
     /// What the ledger says after a write must be true already.
     pub(super) fn check_ledger(&mut self) {
         let Some(item) = self.ledger.item.clone() else { return };
-        if item.run_id.is_none() || self.features.remade || self.features.python {
+        if item.main.producers.is_none() || self.features.remade || self.features.python {
             return;
         }
         if let Some(text) = self.ledger_problem(&item) {
@@ -340,16 +353,40 @@ impl World {
             }
             let (part, checked) = (&self.parts[lane], &self.checked[lane]);
             let found = self.appended(lane);
+            if checked.remade && !self.remade_is_whole(lane) {
+                return Some(format!("complete, and lane {lane} was made again"));
+            }
             if found != expected && !checked.remade {
                 return Some(format!("complete with {found} of {expected} records in lane {lane}"));
             }
             let last = part.log.iter().rev().find(|b| b.header.producer_id >= 0);
             let copies = last.map_or(usize::MAX, |last| part.copies(last.end()));
             if copies < part.nature.min_insync.min(part.nature.replicas) {
-                return Some(format!("complete, and the last batch of lane {lane} has {copies} copy"));
+                return Some(format!(
+                    "complete, and the last batch of lane {lane} has {copies} copy"
+                ));
             }
         }
         None
+    }
+
+    /// A topic that was made again may hold all records all the same: nothing was there before.
+    /// Nobody is to blame who had no way to see it.
+    fn remade_is_whole(&self, lane: usize) -> bool {
+        let ours = self.parts[lane].log.iter().filter(|stored| stored.header.producer_id >= 0);
+        let records: Vec<_> = ours.flat_map(|stored| stored.records.iter()).collect();
+        let problem = |(index, record): (usize, &&super::decode::Record)| {
+            if lane == MAIN {
+                self.oracle.record_problem(index, record)
+            } else {
+                self.oracle.dead_letter_problem(index, record)
+            }
+        };
+        let expected =
+            if lane == MAIN { self.oracle.records.len() } else { self.oracle.bad().len() };
+        let whole = records.len() == expected
+            && records.iter().enumerate().all(|pair| problem(pair).is_none());
+        whole || !self.processes[self.running].met_remade
     }
 
     // --- Turns --------------------------------------------------------------------------
@@ -428,7 +465,9 @@ impl Stage {
     }
 
     fn wait_for<'a>(&self, turn: Turn<'a>, me: usize) -> Turn<'a> {
-        self.turns[me].wait_while(turn, |world| world.running != me).unwrap_or_else(PoisonError::into_inner)
+        self.turns[me]
+            .wait_while(turn, |world| world.running != me)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets time pass for a process, and others run meanwhile.
@@ -476,7 +515,11 @@ impl Stage {
         world.snap(|| format!("after {name}"));
         let mut world = self.meddle(world, me, "after", name);
         let slow = world.faults.slow;
-        let took_ms = if world.rng.chance(slow) { world.rng.between(100, 4_000) } else { world.rng.between(0, 3) };
+        let took_ms = if world.rng.chance(slow) {
+            world.rng.between(100, 4_000)
+        } else {
+            world.rng.between(0, 3)
+        };
         let until = world.now + took_ms;
         drop(self.sleep(world, me, until));
     }

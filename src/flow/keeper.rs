@@ -108,6 +108,14 @@ impl Keeper {
         self.settled = settled;
     }
 
+    /// The partition decided how many rows the Python processor sent, and the ledger says so
+    /// now: fewer than its checkpoint said, where that named the row that failed.
+    pub fn adopted(&mut self, rows: u64) {
+        self.settled.row = rows;
+        self.settled.ordinal = rows;
+        self.stored = self.settled;
+    }
+
     /// Enough rows and a second, or a third of the lease.
     pub fn is_due(&self, now_ms: u64) -> bool {
         let since_ms = now_ms.saturating_sub(self.stored_ms);

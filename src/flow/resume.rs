@@ -108,6 +108,9 @@ fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
         ..Checkpoint::default()
     };
     store_new(run, &mut main, log_end, pins)?;
+    if adopting {
+        run.keeper.adopted(main.landed);
+    }
     let dead = match run.job.dead_target() {
         Some(target) => {
             let dead = place(Which::Dead, target, item, &item.dlq, item.dlq_rows);
@@ -210,7 +213,8 @@ fn place(
             settled: lane.kafka_offset,
         },
         answered: None,
-        adopted: false,
+        // Whether an earlier run was told so, or found them, is not written down.
+        adopted: settled.is_some_and(|settled| settled > 0),
     }
 }
 

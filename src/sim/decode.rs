@@ -6,6 +6,7 @@
 //!          varint key length (-1: null), key, varint value length, value, varint headers
 //! ```
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -15,12 +16,21 @@ use crate::wire::record_batch::BatchHeader;
 pub(super) type Record = (Option<Vec<u8>>, Vec<u8>);
 
 /// A batch as a log keeps it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Stored {
     /// With the base offset that the log gave it.
     pub(super) header: BatchHeader,
     pub(super) records: Arc<Vec<Record>>,
     pub(super) bytes: Arc<[u8]>,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BatchHeader { base_offset, producer_id, producer_epoch, base_sequence, .. } =
+            self.header;
+        let end = self.end();
+        write!(f, "[{base_offset}..{end} by {producer_id}/{producer_epoch} from {base_sequence}]")
+    }
 }
 
 impl Stored {

@@ -239,6 +239,10 @@ impl World {
             Stop::RowsDeleted { .. } | Stop::TailDeleted { .. } => {
                 features.deleted || features.remade
             }
+            // Nothing was sent, and the checkpoint names the row that failed.
+            Stop::NothingToAdopt { .. } => {
+                features.remade || (features.adopts && self.checked[MAIN].before == 0)
+            }
             Stop::Overwritten { .. } => features.python,
             Stop::RecordRefused { .. } | Stop::Refused { .. } => features.limit_lowered,
             _ => false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::decode::decode;
 use super::events::{Conn, Event, IDLE_MS};
 use super::leader::Partition;
-use super::world::{Stage, Turn, WALL_MS, World};
+use super::world::{MAIN, Stage, Turn, WALL_MS, World};
 use crate::event::Event as Told;
 use crate::flow::ports::{
     Answer, Broker, Confirmed, Described, Fault, Ledger, Mark, Now, Opened, Pin, ProducerIdentity,
@@ -324,8 +324,13 @@ impl Broker for SimBroker {
             let conn = world.conns.get_mut(&id).unwrap();
             conn.answer = None;
             conn.used_at = now;
-            if let Ok((code, _)) = outcome {
-                world.processes[me].met_remade |= world.checked[lane].remade && code == 0;
+            if let Ok((code, base)) = outcome {
+                let known = world.ledger.item.as_ref().and_then(|item| {
+                    let lane = if lane == MAIN { &item.main } else { &item.dlq };
+                    lane.kafka_offset
+                });
+                let went_back = code == 0 && known.is_some_and(|known| base <= known);
+                world.processes[me].met_remade |= world.checked[lane].remade && went_back;
                 if code == 10 {
                     world.processes[me].sent = None;
                 }

@@ -172,7 +172,9 @@ impl Lane {
     /// Cuts the batch before the sequence wraps, and where the brake says.
     fn bound_batch(&mut self) {
         let Some(producer) = self.place.producers.last() else { return };
-        let wrap = sequence::records_until_wrap(self.ordinal + 1, producer.base_record);
+        // What the partition holds already may lie before this identity's first record.
+        let next = self.ordinal.max(self.place.landed) + 1;
+        let wrap = sequence::records_until_wrap(next, producer.base_record);
         self.writer.limit_records(self.records_max.min(wrap));
     }
 }

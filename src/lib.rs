@@ -18,6 +18,20 @@
 
 #![forbid(unsafe_code)]
 
+/// A deliberate defect, which a test switches on and the simulation has to find. Elsewhere: no.
+#[cfg(test)]
+macro_rules! defect {
+    ($name:ident) => {
+        crate::sim::defects::on(crate::sim::defects::Defect::$name)
+    };
+}
+#[cfg(not(test))]
+macro_rules! defect {
+    ($name:ident) => {
+        false
+    };
+}
+
 pub mod cli;
 pub mod event;
 pub mod flow;

@@ -171,7 +171,9 @@ impl Flight {
         for _ in 0..SILENCES_MAX {
             self.connect(run, place)?;
             let now = run.now();
-            if place.is_silent(now) {
+            let unjudged = (defect!(NoReadAfterSilence) && self.sealed)
+                || (defect!(NoReadBeforeFirstSend) && !self.sealed);
+            if place.is_silent(now) && !unjudged {
                 let seconds = place.silence_ms(now) / 1000;
                 run.tell(&Event::Silence { seconds });
                 match self.ask_partition(run, place)? {
@@ -224,6 +226,7 @@ impl Flight {
         trouble: &Trouble,
     ) -> Result<(), Stop> {
         self.ambiguous = true;
+        self.sealed &= !defect!(RetryDifferently);
         run.broker(place.which).hang_up();
         self.patience.wait(run, trouble)?;
         describe(run, place)?;
@@ -296,6 +299,17 @@ impl Flight {
         place: &mut Place,
         batch: Batch,
     ) -> Result<(), Stop> {
+        if defect!(BumpEpoch) {
+            place.bump_epoch();
+            self.sealed = false;
+            return self.transmit(run, place, batch);
+        }
+        if defect!(RenewOnOutOfOrder) {
+            let log_end = place.offsets.settled.unwrap_or(-1) + 1;
+            identity::renew(run, place, &Tail { log_end, last_ordinal: place.landed })?;
+            self.sealed = false;
+            return self.transmit(run, place, batch);
+        }
         let seen_before = std::mem::replace(&mut self.out_of_order, true);
         match self.ask_partition(run, place)? {
             Verdict::Landed if !seen_before => {

@@ -175,6 +175,7 @@ impl Lane {
         // What the partition holds already may lie before this identity's first record.
         let next = self.ordinal.max(self.place.landed) + 1;
         let wrap = sequence::records_until_wrap(next, producer.base_record);
+        let wrap = if defect!(StraddledWrap) { u32::MAX } else { wrap };
         self.writer.limit_records(self.records_max.min(wrap));
     }
 }

@@ -60,6 +60,15 @@ impl Place {
         }
     }
 
+    /// What other clients do when a sequence is refused; here only as a defect on purpose.
+    pub fn bump_epoch(&mut self) {
+        let landed = self.landed;
+        if let Some(producer) = self.producers.last_mut() {
+            producer.epoch += 1;
+            producer.base_record = landed;
+        }
+    }
+
     /// Long enough that the broker may have forgotten our producer: the machine was suspended,
     /// or the cluster was away. Either clock counts, since a sleeping machine stops the one and
     /// the other may be set back.
@@ -243,7 +252,8 @@ struct Found<'a> {
     place: &'a Place,
     producer: Producer,
     last_ordinal: u64,
-    chained: bool,
+    /// What the next batch must begin with, once there was one.
+    chained: Option<u64>,
     first_offset: Option<i64>,
     last_offset: Option<i64>,
     broken: Option<Stop>,
@@ -255,7 +265,7 @@ impl<'a> Found<'a> {
             place,
             producer: place.producer().clone(),
             last_ordinal: place.landed,
-            chained: false,
+            chained: None,
             first_offset: None,
             last_offset: None,
             broken: None,
@@ -277,8 +287,11 @@ impl<'a> Found<'a> {
         let last = first + u64::from(header.last_offset_delta.unsigned_abs());
         // Dead letters run ahead of the rows around them, so their offset in the checkpoint may
         // lag behind their count; from the first batch on each follows the last.
-        let may_lag = self.place.which == Which::Dead && !self.chained;
-        let follows = first == expected || (may_lag && first < expected);
+        let may_lag = self.place.which == Which::Dead;
+        let follows = match self.chained {
+            Some(next) => first == next,
+            None => first == expected || (may_lag && first < expected),
+        };
         if !follows {
             self.broken = Some(Stop::TailBroken {
                 topic: self.place.target.topic.clone(),
@@ -289,7 +302,7 @@ impl<'a> Found<'a> {
             });
             return;
         }
-        self.chained = true;
+        self.chained = Some(last + 1);
         self.first_offset.get_or_insert(header.base_offset);
         if last >= self.last_ordinal {
             self.last_ordinal = last;

@@ -211,3 +211,15 @@ fn build(aside: Option<u64>) -> (World, Job) {
     world.features.aside = aside;
     (world, job)
 }
+
+/// First sequence and last delta of each batch, in a world where only time differs.
+pub(super) fn boundaries(seed: u64) -> Vec<(i32, i32)> {
+    let (mut world, job) = build(None);
+    world.rng = Rng(seed);
+    let world = finish(world, &job);
+    assert_eq!(world.failure, None);
+    let header = |stored: &super::decode::Stored| {
+        (stored.header.base_sequence, stored.header.last_offset_delta)
+    };
+    world.parts[0].log.iter().map(header).collect()
+}

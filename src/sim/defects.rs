@@ -65,3 +65,66 @@ pub(super) fn current() -> Option<Defect> {
 pub(super) fn switch(defect: Option<Defect>) {
     DEFECT.with(|cell| cell.set(defect));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::crash_matrix::boundaries;
+    use super::super::random_worlds::{Kind, run, search};
+    use super::*;
+
+    /// Worlds that may pass before one has to fail.
+    const WORLDS_MAX: u64 = 6_000;
+
+    /// The defect, and the kind of world that provokes it.
+    #[rustfmt::skip]
+    const DEFECTS: [(Defect, Option<Kind>); 19] = [
+        (Defect::RecordBeforeConfirm, None),
+        (Defect::SkipTail, None),
+        (Defect::TrustRecordCount, None),
+        (Defect::TrustFetchWatermark, Some(Kind::Lonely)),
+        (Defect::BumpEpoch, Some(Kind::Late)),
+        (Defect::RenewOnOutOfOrder, Some(Kind::Late)),
+        (Defect::UnconditionalCheckpoint, None),
+        (Defect::IdentityNotFirst, None),
+        (Defect::IdentityUnconditional, None),
+        (Defect::StraddledWrap, Some(Kind::Wraps)),
+        (Defect::OffsetOffByOne, None),
+        (Defect::ResumeAtLastLine, None),
+        (Defect::RetryDifferently, None),
+        (Defect::OldOffsetIsDuplicate, Some(Kind::Remade)),
+        (Defect::NoReadAfterSilence, Some(Kind::Sleeps)),
+        (Defect::NoReadBeforeFirstSend, Some(Kind::Sleeps)),
+        (Defect::TrustListOffsets, Some(Kind::Lonely)),
+        (Defect::CompleteOnOneReplica, Some(Kind::Unsteady)),
+        (Defect::UnpinnedSetting, Some(Kind::Strange)),
+    ];
+
+    #[test]
+    fn each_defect_is_found() {
+        let mut hidden = Vec::new();
+        for (defect, focus) in DEFECTS {
+            switch(Some(defect));
+            let found = search(1, WORLDS_MAX, focus);
+            switch(None);
+            match found {
+                None => hidden.push(defect),
+                Some(failure) => {
+                    eprintln!("{defect:?}: world {}: {:.100}", failure.seed, failure.text);
+                    let sound = run(failure.seed, false, focus).failure;
+                    assert_eq!(sound, None, "{defect:?}: world {} fails without it", failure.seed);
+                }
+            }
+        }
+        assert!(hidden.is_empty(), "not found: {hidden:?}");
+    }
+
+    #[test]
+    fn batches_follow_from_the_source() {
+        let calm = boundaries(1);
+        assert!((2..8).all(|seed| boundaries(seed) == calm));
+        switch(Some(Defect::TimedBatches));
+        let timed = (2..8).any(|seed| boundaries(seed) != calm);
+        switch(None);
+        assert!(timed, "batches that depend on time are not found");
+    }
+}

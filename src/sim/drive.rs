@@ -116,10 +116,14 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
     {
         let mut world = stage.lock();
         // Only once there is something to differ from.
-        let pinned = world.ledger.item.as_ref().is_some_and(|item| item.settings.is_some());
+        let pinned = world.ledger.item.as_ref().is_some_and(|item| item.etag.is_some());
         let often = world.faults.strange;
         let strange = pinned && world.rng.chance(often);
         world.processes[me].strange = strange;
+        let often = world.faults.varied;
+        if world.rng.chance(often) {
+            job.rows_per_second_max = Some(world.rng.between(2, 40));
+        }
         if strange {
             make_strange(&mut job, &mut world.rng);
         }
@@ -136,7 +140,7 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
     let mut source = SimSource::new(hand.clone());
     let mut main = SimBroker::new(hand.clone(), MAIN);
     let mut dead = SimBroker::new(hand.clone(), DEAD);
-    let mut ledger = SimLedger(hand.clone());
+    let mut ledger = SimLedger::new(hand.clone());
     let mut outer = SimWorld(hand);
     let mut ports = Ports {
         source: &mut source,
@@ -184,11 +188,21 @@ impl World {
             let refused = matches!(stop, Stop::PinsDiffer { .. }) || stop.exit_code() == 75;
             return (!refused).then(|| format!("a run with other settings ends so: {stop:?}"));
         }
+        if matches!(stop, Stop::Contended { .. }) && self.is_lonely() {
+            return Some(format!("there is no other run: {stop:?}"));
+        }
         match stop.exit_code() {
             0 => self.completed_problem().or_else(|| self.item_problem()),
             75 => None,
             _ => self.mend_problem(stop),
         }
+    }
+
+    /// Nobody but the one run, now and before, can have sent anything.
+    fn is_lonely(&self) -> bool {
+        let Faults { request_late, request_twice, stale_metadata, .. } = self.faults;
+        let quiet = request_late + request_twice + stale_metadata == 0;
+        quiet && self.processes.len() == 1 && !self.features.remade
     }
 
     fn item_problem(&self) -> Option<String> {
@@ -211,8 +225,8 @@ impl World {
             return None;
         }
         let part = &self.parts[MAIN];
-        let ours = part.log.iter().filter(|stored| stored.header.producer_id >= 0);
-        let last = ours.last().map(|stored| stored.end() - 1);
+        let mut ours = part.log.iter().filter(|stored| stored.header.producer_id >= 0);
+        let last = ours.next_back().map(|stored| stored.end() - 1);
         (item.main.last_offset != last && last.is_some() && !self.features.adopts).then(|| {
             format!(
                 "last_offset is {:?}, and the last record lies at {last:?}",
@@ -384,10 +398,11 @@ impl World {
             self.now = self.now.max(at);
             self.happen(event);
         }
-        if complete && self.failure.is_none() {
-            if let Some(problem) = self.completed_problem().or_else(|| self.item_problem()) {
-                self.fail(format!("after the end: {problem}"));
-            }
+        if complete
+            && self.failure.is_none()
+            && let Some(problem) = self.completed_problem().or_else(|| self.item_problem())
+        {
+            self.fail(format!("after the end: {problem}"));
         }
     }
 }

@@ -349,12 +349,12 @@ impl World {
 
     fn learn(&mut self, lane: usize) {
         let Some(old) = self.parts[lane].deposed.as_ref() else { return };
-        let (replica, epoch) = (old.replica, old.epoch);
+        let (replica, led) = (old.replica, old.epoch);
         self.parts[lane].learn();
         self.note(None, || format!("lane {lane}: replica {replica} learns that it leads no more"));
         let mut late = Vec::new();
         self.waiting.retain(|waiting| {
-            let gone = waiting.lane == lane && waiting.replica == replica && waiting.epoch == epoch;
+            let gone = waiting.lane == lane && waiting.replica == replica && waiting.epoch == led;
             if gone && waiting.answered {
                 late.push((waiting.conn, waiting.base));
             }

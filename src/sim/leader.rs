@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::decode::{Record, Stored, decode};
+use super::decode::{Stored, decode};
 use super::world::Rng;
 use crate::flow::ports::{Mark, TopicSettings};
 use crate::wire::record_batch::BatchHeader;
@@ -182,7 +182,7 @@ pub(super) struct Partition {
     pub(super) deposed: Option<Deposed>,
     pub(super) producers: Producers,
     next_producer: i64,
-    /// The first InitProducerId after a broker's start is answered 14, with id -1.
+    /// The first `InitProducerId` after a broker's start is answered 14, with id -1.
     pub(super) init_refused: bool,
     remade: u32,
 }
@@ -249,10 +249,7 @@ impl Partition {
         if topic_id.is_some_and(|id| id != self.topic_id) {
             return refused(100);
         }
-        let stored = match decode(bytes) {
-            Ok(stored) => stored,
-            Err(_) => return refused(2),
-        };
+        let Ok(stored) = decode(bytes) else { return refused(2) };
         if stored.bytes.len() > self.max_message_bytes {
             return refused(10);
         }
@@ -480,15 +477,6 @@ impl Partition {
             retention_bytes: Some(-1),
             unclean_leader_election: Some(false),
         }
-    }
-
-    /// All records from the log's start, in order, with their offsets.
-    pub(super) fn records(&self) -> impl Iterator<Item = (i64, &Record)> {
-        self.log.iter().flat_map(|stored| {
-            stored.records.iter().enumerate().map(|(index, record)| {
-                (stored.header.base_offset + i64::try_from(index).unwrap(), record)
-            })
-        })
     }
 }
 

@@ -12,6 +12,8 @@
 //!
 //! Only `flow/` and `wire/` are the product's own; everything that they touch is a model here.
 //! A world is a function of its seed: one command replays a failing one.
+#![expect(clippy::print_stderr, reason = "what a failing world did is printed for a person")]
+#![expect(clippy::struct_excessive_bools, reason = "what a world has, or has not, is many flags")]
 
 mod crash_matrix;
 mod decode;

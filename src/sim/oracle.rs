@@ -56,7 +56,7 @@ pub(super) struct Shape {
 impl Oracle {
     pub(super) fn make(rng: &mut Rng, shape: &Shape) -> Oracle {
         let names = ["id", "name", "town, or so", "note"];
-        let line_end: &[u8] = *rng.pick(&[&b"\n"[..], b"\r\n"]).unwrap();
+        let line_end: &[u8] = rng.pick(&[&b"\n"[..], b"\r\n"]).unwrap();
         let mut source = Vec::new();
         csv_line(&mut source, &names.map(|name| name.as_bytes().to_vec()), line_end);
         let header_bytes = source.len();

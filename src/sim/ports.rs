@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::decode::decode;
+use super::decode::{Stored as Batched, decode};
+use super::defects::{Defect, on};
 use super::events::{Conn, Event, IDLE_MS};
 use super::leader::Partition;
 use super::world::{MAIN, Stage, Turn, WALL_MS, World};
@@ -12,7 +13,7 @@ use crate::flow::ports::{
     Answer, Broker, Confirmed, Described, Fault, Ledger, Mark, Now, Opened, Pin, ProducerIdentity,
     Read, ReadTo, Source, Stored, TopicSettings, Trouble, Visit, World as WorldPort,
 };
-use crate::wire::checkpoint::{Checkpoint, OnlyIf};
+use crate::wire::checkpoint::{Checkpoint, Holder, OnlyIf};
 use crate::wire::record_batch::Batch;
 
 /// A process's way into its world.
@@ -125,11 +126,23 @@ pub(super) struct SimBroker {
     described: Option<(usize, Option<String>)>,
     conn: Option<u64>,
     flying: Option<Batch>,
+    highest: i64,
 }
 
 impl SimBroker {
     pub(super) fn new(hand: Hand, lane: usize) -> SimBroker {
-        SimBroker { hand, lane, described: None, conn: None, flying: None }
+        SimBroker { hand, lane, described: None, conn: None, flying: None, highest: -1 }
+    }
+
+    /// What a defective client makes of an answer.
+    fn misread(&mut self, error_code: i16, base_offset: i64) -> (i16, i64) {
+        if error_code == 0 && on(Defect::OldOffsetIsDuplicate) {
+            let item = self.hand.stage.lock().ledger.item.clone();
+            let known = item.and_then(|item| item.main.kafka_offset).unwrap_or(-1);
+            self.highest = base_offset.max(known + 1).max(self.highest + 1);
+            return (0, self.highest);
+        }
+        (error_code, base_offset)
     }
 
     /// A side call to the leader that was described last.
@@ -188,7 +201,11 @@ impl Broker for SimBroker {
                 topic_id: part.nature.offers_topic_id.then(|| part.topic_id.clone()),
                 leader_epoch,
                 replica_count: part.nature.replicas,
-                in_sync_count: part.in_sync_count(),
+                in_sync_count: if on(Defect::CompleteOnOneReplica) {
+                    part.nature.replicas
+                } else {
+                    part.in_sync_count()
+                },
             };
             world.note(Some(me), || format!("describe[{lane}]: leader {leader}, {described:?}"));
             let leader = (leader, described.topic_id.clone());
@@ -219,12 +236,18 @@ impl Broker for SimBroker {
             Mark::VisibleEnd => "offset.visible_end",
             Mark::EpochEnd { .. } => "offset.epoch_end",
         };
+        if on(Defect::TrustListOffsets) && matches!(mark, Mark::EpochEnd { .. }) {
+            return Ok(None);
+        }
         // Where the partition is looked at, an earlier attempt is settled.
         self.hand.stage.lock().processes[self.hand.me].sent = None;
         self.ask(name, |part, replica, _| part.offset(replica, mark))
     }
 
     fn read(&mut self, from: i64, to: i64, visit: Visit<'_>) -> Result<ReadTo, Fault> {
+        if on(Defect::SkipTail) && matches!(visit, Visit::Headers(_)) {
+            return Ok(ReadTo::Offset(to));
+        }
         let max = self.hand.stage.lock().rng.below(6);
         let fetched = self.ask("read", |part, replica, _| part.fetch(replica, from, max));
         let log_start = self.hand.stage.lock().parts[self.lane].log_start;
@@ -235,9 +258,17 @@ impl Broker for SimBroker {
         };
         let batches: Vec<_> =
             batches.into_iter().filter(|batch| batch.header.base_offset < to).collect();
-        let reached = batches.last().map_or(from, |last| last.end());
+        let reached = batches.last().map_or(from, Batched::end);
         match visit {
-            Visit::Headers(visit) => batches.iter().for_each(|batch| visit(&batch.header)),
+            Visit::Headers(visit) => {
+                for batch in &batches {
+                    let mut header = batch.header;
+                    if on(Defect::TrustRecordCount) {
+                        header.last_offset_delta = header.record_count - 1;
+                    }
+                    visit(&header);
+                }
+            }
             Visit::Records(visit) => {
                 for batch in &batches {
                     for (index, (key, value)) in batch.records.iter().enumerate() {
@@ -249,7 +280,8 @@ impl Broker for SimBroker {
                 }
             }
         }
-        Ok(ReadTo::Offset(reached))
+        let short = batches.is_empty() && on(Defect::TrustFetchWatermark);
+        Ok(ReadTo::Offset(if short { to } else { reached }))
     }
 
     fn connect(&mut self) -> Result<(), Fault> {
@@ -281,7 +313,7 @@ impl Broker for SimBroker {
         let bytes: Arc<[u8]> = Arc::from(batch.as_bytes());
         self.flying = Some(batch);
         let topic_id = self.described.as_ref().and_then(|known| known.1.clone());
-        self.hand.call("send", |world, me| launch(world, me, id, topic_id, bytes));
+        self.hand.call("send", |world, me| launch(world, me, id, topic_id.as_deref(), &bytes));
     }
 
     fn confirm(&mut self, wait_ms: u64) -> Confirmed {
@@ -340,6 +372,7 @@ impl Broker for SimBroker {
         match outcome {
             None => Confirmed::Pending,
             Some(Ok((error_code, base_offset))) => {
+                let (error_code, base_offset) = self.misread(error_code, base_offset);
                 let batch = self.flying.take().expect("checked above");
                 Confirmed::Answered(batch, Answer { error_code, base_offset, throttle_ms })
             }
@@ -366,9 +399,9 @@ fn lost() -> Trouble {
 }
 
 /// What the network does with a produce request: at once, late or never, once or twice.
-fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<String>, bytes: Arc<[u8]>) {
+fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<&str>, bytes: &Arc<[u8]>) {
     let faults = world.faults.clone();
-    let first = decode(&bytes).map_or(-1, |stored| stored.header.base_sequence);
+    let first = decode(bytes).map_or(-1, |stored| stored.header.base_sequence);
     let lane = world.conns[&id].lane;
     match &world.processes[me].sent {
         Some((before_lane, before_first, before))
@@ -410,7 +443,7 @@ fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<String>, bytes
         conn: id,
         lane,
         replica,
-        topic_id: topic_id.clone(),
+        topic_id: topic_id.map(str::to_owned),
         bytes: bytes.clone(),
         answered,
     };
@@ -431,11 +464,68 @@ fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<String>, bytes
 
 // --- Ledger -----------------------------------------------------------------------------
 
-pub(super) struct SimLedger(pub(super) Hand);
+pub(super) struct SimLedger {
+    hand: Hand,
+    loaded: Option<Checkpoint>,
+}
+
+impl SimLedger {
+    pub(super) fn new(hand: Hand) -> SimLedger {
+        SimLedger { hand, loaded: None }
+    }
+
+    /// What a defective program would write, and under which condition.
+    fn spoiled(
+        &self,
+        world: &World,
+        change: &Checkpoint,
+        only_if: &OnlyIf,
+    ) -> (Checkpoint, OnlyIf) {
+        let (mut change, mut only_if) = (change.clone(), only_if.clone());
+        let item = world.ledger.item.as_ref();
+        if on(Defect::OffsetOffByOne) && change.main.producers.is_none() {
+            change.main.kafka_offset = change.main.kafka_offset.map(|offset| offset + 1);
+        }
+        if on(Defect::UnpinnedSetting) {
+            change.settings = None;
+        }
+        if on(Defect::GoOnFromRead)
+            && let Holder::Unchanged { revision, .. } = &mut only_if.holder
+        {
+            *revision = item.and_then(|item| item.revision);
+        }
+        (change, only_if)
+    }
+
+    /// What a defective program would go on from.
+    fn misread(
+        &self,
+        world: &World,
+        change: &Checkpoint,
+        mut item: Box<Checkpoint>,
+    ) -> Box<Checkpoint> {
+        if change.run_id.is_none() {
+            return item;
+        }
+        if let (true, Some(read)) = (on(Defect::GoOnFromRead), &self.loaded) {
+            let mut read = read.clone();
+            read.merge(change);
+            return Box::new(read);
+        }
+        if on(Defect::ResumeAtLastLine)
+            && let Some(row) = item.last_line.filter(|row| *row > world.oracle.rows_before + 1)
+        {
+            let index = usize::try_from(row - world.oracle.rows_before).unwrap();
+            item.last_line = Some(row - 1);
+            item.next_byte = Some(world.oracle.ends[index - 2]);
+        }
+        item
+    }
+}
 
 impl Ledger for SimLedger {
     fn load(&mut self, _job_id: &str) -> Result<Option<Checkpoint>, Fault> {
-        self.0.call("ledger.load", |world, me| {
+        let loaded = self.hand.call("ledger.load", |world, me| {
             let often = world.faults.ledger;
             if world.rng.chance(often) {
                 world.note(Some(me), || "ledger.load: throttled".into());
@@ -444,11 +534,16 @@ impl Ledger for SimLedger {
             let item = world.ledger.item.clone();
             world.note(Some(me), || format!("ledger.load: {}", item_shown(item.as_ref())));
             Ok(item)
-        })
+        });
+        if let Ok(item) = &loaded {
+            self.loaded.clone_from(item);
+        }
+        loaded
     }
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
-        self.0.call("ledger.store", |world, me| {
+        self.hand.call("ledger.store", |world, me| {
+            let (change, only_if) = &self.spoiled(world, change, only_if);
             let often = world.faults.ledger;
             let late_ms = world.faults.late_ms.max(1);
             let bad = world.rng.chance(often);
@@ -473,11 +568,20 @@ impl Ledger for SimLedger {
                 }
                 _ => {}
             }
+            let names = change.main.producers.is_some() || change.dlq.producers.is_some();
+            if names && on(Defect::IdentityNotFirst) {
+                let mut item = world.ledger.item.clone().unwrap_or_default();
+                item.merge(change);
+                let ms = world.rng.between(100, 5_000);
+                let change = Box::new(change.clone());
+                world.after(ms, Event::Store { change, only_if: only_if.clone() });
+                return Ok(Stored::Done(Box::new(item)));
+            }
             let written = world.ledger.write(change, only_if);
             world.note(Some(me), || {
                 let outcome = match &written {
                     Ok(_) => "done".to_owned(),
-                    Err(item) => format!("refused, the item is {}", item_shown(item.as_ref())),
+                    Err(item) => format!("refused, the item is {}", item_shown(item.as_deref())),
                 };
                 let answer = if kind == 3 { ", no answer" } else { "" };
                 format!("{}: {outcome}{answer}", text())
@@ -487,8 +591,8 @@ impl Ledger for SimLedger {
                 return Err(trouble("no answer"));
             }
             Ok(match written {
-                Ok(item) => Stored::Done(Box::new(item)),
-                Err(item) => Stored::Refused(item.map(Box::new)),
+                Ok(item) => Stored::Done(self.misread(world, change, item)),
+                Err(item) => Stored::Refused(item),
             })
         })
     }

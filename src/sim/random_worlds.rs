@@ -4,6 +4,7 @@
 //! cargo test --lib sim::random_worlds                              # 10,000 worlds
 //! SIM_WORLDS=1000000 SIM_FIRST_SEED=1 cargo test --lib sim::random_worlds
 //! SIM_SURVEY=1 cargo test --lib sim::random_worlds -- --nocapture  # all that fail, by kind
+//! SIM_KIND=3 …                                                    # only worlds of the fourth kind
 //! SIM_SEED=4711 cargo test --lib sim::random_worlds -- --nocapture # one, with its trace
 //! ```
 
@@ -36,7 +37,7 @@ pub(super) struct Failure {
 #[test]
 fn no_world_breaks_the_promise() {
     if let Some(seed) = number("SIM_SEED") {
-        let world = run(seed, true);
+        let world = run(seed, true, None);
         for line in world.trace.iter().flatten() {
             eprintln!("{line}");
         }
@@ -49,8 +50,8 @@ fn no_world_breaks_the_promise() {
         survey(first, count);
         return;
     }
-    if let Some(failure) = search(first, count) {
-        let trace = run(failure.seed, true).trace.unwrap_or_default();
+    if let Some(failure) = search(first, count, None) {
+        let trace = run(failure.seed, true, None).trace.unwrap_or_default();
         let tail = trace.len().saturating_sub(80);
         panic!(
             "world {}: {}\n{}\nthe whole trace: SIM_SEED={} cargo test --lib sim::random_worlds -- --nocapture",
@@ -65,7 +66,7 @@ fn no_world_breaks_the_promise() {
 #[test]
 fn a_world_is_a_function_of_its_seed() {
     for seed in 1..=20 {
-        let (one, two) = (run(seed, true), run(seed, true));
+        let (one, two) = (run(seed, true, None), run(seed, true, None));
         assert_eq!(one.trace, two.trace, "seed {seed}");
     }
 }
@@ -79,7 +80,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
 fn survey(first: u64, count: u64) {
     let mut kinds = std::collections::BTreeMap::new();
     for seed in first..first.saturating_add(count) {
-        if let Some(text) = run(seed, false).failure {
+        if let Some(text) = run(seed, false, None).failure {
             let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).take(110).collect();
             let (times, seeds) = kinds.entry(kind).or_insert((0, Vec::new()));
             *times += 1;
@@ -92,7 +93,7 @@ fn survey(first: u64, count: u64) {
 }
 
 /// The first world that fails, on all cores.
-pub(super) fn search(first: u64, count: u64) -> Option<Failure> {
+pub(super) fn search(first: u64, count: u64, focus: Option<Kind>) -> Option<Failure> {
     let next = AtomicU64::new(first);
     let end = first.saturating_add(count);
     let worst = AtomicU64::new(u64::MAX);
@@ -108,7 +109,7 @@ pub(super) fn search(first: u64, count: u64) -> Option<Failure> {
                         if seed >= end || seed > worst.load(Ordering::Relaxed) {
                             return None;
                         }
-                        if let Some(text) = run(seed, false).failure {
+                        if let Some(text) = run(seed, false, focus).failure {
                             worst.fetch_min(seed, Ordering::Relaxed);
                             return Some(Failure { seed, text });
                         }
@@ -122,8 +123,10 @@ pub(super) fn search(first: u64, count: u64) -> Option<Failure> {
 }
 
 /// Builds the world of a seed and plays it to its end.
-pub(super) fn run(seed: u64, trace: bool) -> World {
-    let (mut world, job, starts_max) = build(seed);
+pub(super) fn run(seed: u64, trace: bool, focus: Option<Kind>) -> World {
+    let focus =
+        focus.or_else(|| number("SIM_KIND").map(|index| KINDS[usize::try_from(index).unwrap()]));
+    let (mut world, job, starts_max) = build(seed, focus);
     if trace {
         world.trace = Some(Vec::new());
         let (faults, features) = (world.faults.clone(), world.features.clone());
@@ -134,7 +137,7 @@ pub(super) fn run(seed: u64, trace: bool) -> World {
 
 /// What is special about a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Plain,
     /// The sequence numbers wrap.
     Wraps,
@@ -144,11 +147,25 @@ enum Kind {
     AsideLater,
     /// Some starts have other settings.
     Strange,
+    /// Machines sleep for a day, while others work.
+    Sleeps,
+    /// Runs die often, and their requests arrive late.
+    Late,
+    /// One run at a time, and a cluster whose leaders change; nothing is late.
+    Lonely,
+    /// The topic is made again.
+    Remade,
+    /// Leaders change all the time, and replicas lag.
+    Unsteady,
     /// An old broker: it refuses a producer that it has forgotten.
     Forgets(i16),
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 16] = [
+    Kind::Late,
+    Kind::Lonely,
+    Kind::Sleeps,
+    Kind::Unsteady,
     Kind::Plain,
     Kind::Plain,
     Kind::Plain,
@@ -255,9 +272,10 @@ fn python_past(rng: &mut Rng, world: &mut World) {
     world.features.adopts = true;
 }
 
-fn build(seed: u64) -> (World, Job, u32) {
+fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
     let mut rng = Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x5eed);
     let kind = *rng.pick(&KINDS).unwrap();
+    let kind = focus.unwrap_or(kind);
     let aside = rng.chance(350).then(|| if rng.chance(900) { 1000 } else { rng.between(0, 3) });
     let mut nature = nature(&mut rng, "orders");
     if let Kind::Forgets(code) = kind {
@@ -288,7 +306,7 @@ fn build(seed: u64) -> (World, Job, u32) {
     let mut job = job(aside, oracle.key_column);
     job.checkpoint_interval_rows = rng.between(1, 60);
     job.lease_seconds = *rng.pick(&[1, 5, 15]).unwrap();
-    job.retries_max = *rng.pick(&[1, 5, 5]).unwrap() as u32;
+    job.retries_max = *rng.pick(&[1_u32, 5, 5]).unwrap();
     job.batch_bytes_max = batch_bytes_max;
     if rng.chance(100) {
         job.compression = Compression::Gzip;
@@ -316,8 +334,9 @@ fn build(seed: u64) -> (World, Job, u32) {
     world.features.aside = aside;
     for process in &mut world.processes {
         process.wake_at = if rng.chance(500) { 0 } else { rng.between(0, 20_000) };
-        process.wall_offset_ms =
-            if rng.chance(200) { rng.between(0, 600_000) as i64 - 300_000 } else { 0 };
+        if rng.chance(200) {
+            process.wall_offset_ms = *rng.pick(&[-300_000, -7_000, 12_000, 290_000]).unwrap();
+        }
         if rng.chance(300) {
             process.machine = 0;
         }
@@ -335,6 +354,30 @@ fn build(seed: u64) -> (World, Job, u32) {
             world.faults.freeze = 400;
             world.faults.freeze_ms = 26 * 3_600_000;
         }
+        Kind::Sleeps => {
+            world.faults.freeze = world.faults.freeze.max(800);
+            world.faults.freeze_ms = 50 * 3_600_000;
+        }
+        Kind::Remade => {
+            for _ in 0..3 {
+                world.after(rng.between(0, 3_000), Event::Remake { lane: 0 });
+            }
+        }
+        Kind::Late => {
+            world.faults.kill = 1_500;
+            world.faults.request_late = 400;
+            world.faults.late_ms = 60_000;
+            world.faults.varied = 700;
+        }
+        Kind::Lonely => {
+            world.processes.truncate(1);
+            world.faults.request_late = 0;
+            world.faults.request_twice = 0;
+            world.faults.kill = 1_500;
+            unsteady(&mut rng, &mut world);
+            world.faults.stale_metadata = 0;
+        }
+        Kind::Unsteady => unsteady(&mut rng, &mut world),
         Kind::Plain | Kind::AsideLater => {}
     }
     for lane in 0..world.parts.len() {
@@ -380,7 +423,29 @@ fn faults(rng: &mut Rng) -> Faults {
         source: often(&[10, 60, 250]),
         terminate: often(&[10, 100]),
         stale_metadata: often(&[300, 900]),
+        varied: often(&[200, 700]),
         strange: 0,
+    }
+}
+
+fn unsteady(rng: &mut Rng, world: &mut World) {
+    world.faults.stale_metadata = 500;
+    for lane in 0..world.parts.len() {
+        if world.parts[lane].nature.replicas == 1 {
+            continue;
+        }
+        for _ in 0..rng.between(2, 12) {
+            let at = rng.between(0, 20_000);
+            world.after(at, Event::Lag { lane });
+            if rng.chance(500) {
+                world.after(at + rng.between(10, 20_000), Event::Shrink { lane });
+            }
+            world.after(
+                at + rng.between(10, 30_000),
+                Event::ChangeLeader { lane, unaware: rng.chance(500) },
+            );
+            world.after(at + rng.between(20, 60_000), Event::Recover { lane });
+        }
     }
 }
 

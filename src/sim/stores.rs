@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::defects::{Defect, on};
 use crate::flow::ports::Pin;
-use crate::wire::checkpoint::{Checkpoint, Identities, OnlyIf, Status};
+use crate::wire::checkpoint::{Checkpoint, OnlyIf, Status};
 
 /// One object under one name; replacing it changes its etag.
 #[derive(Debug, Clone)]
@@ -42,18 +42,17 @@ impl LedgerModel {
         &mut self,
         change: &Checkpoint,
         only_if: &OnlyIf,
-    ) -> Result<Checkpoint, Option<Checkpoint>> {
-        let mut only_if = only_if.clone();
-        if on(Defect::IdentityUnconditional) {
-            only_if.identities = Identities::Any;
-        }
-        if !only_if.holds(self.item.as_ref()) && !on(Defect::UnconditionalCheckpoint) {
-            return Err(self.item.clone());
+    ) -> Result<Box<Checkpoint>, Option<Box<Checkpoint>>> {
+        let names = change.main.producers.is_some() || change.dlq.producers.is_some();
+        let forced = on(Defect::UnconditionalCheckpoint)
+            || (on(Defect::IdentityUnconditional) && names && self.item.is_some());
+        if !only_if.holds(self.item.as_ref()) && !forced {
+            return Err(self.item.clone().map(Box::new));
         }
         let item = self.item.get_or_insert_with(Checkpoint::default);
         item.merge(change);
         self.writes += 1;
-        Ok(item.clone())
+        Ok(Box::new(item.clone()))
     }
 
     /// What the Python processor does: it puts its own four or five attributes and no others.

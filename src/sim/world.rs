@@ -75,6 +75,8 @@ pub(super) struct Faults {
     pub(super) source: u64,
     pub(super) terminate: u64,
     pub(super) stale_metadata: u64,
+    /// Starts that cut batches in another way, as other settings of a run may.
+    pub(super) varied: u64,
     /// Starts with other settings.
     pub(super) strange: u64,
 }

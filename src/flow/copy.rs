@@ -89,8 +89,9 @@ impl Course {
     /// One slice: source, rows, records, compressed bytes.
     fn fill(&mut self, run: &mut Run<'_, '_>) -> Step {
         for _ in 0..COUNTED_ROWS_MAX {
-            let hurried =
-                defect!(TimedBatches) && self.main.has_rows() && run.now().wall_ms % 3 == 0;
+            let hurried = defect!(TimedBatches)
+                && self.main.has_rows()
+                && run.now().wall_ms.is_multiple_of(3);
             if self.ended.is_some() || self.is_full() || hurried {
                 return Step::Ready;
             }

@@ -171,8 +171,8 @@ impl Flight {
         for _ in 0..SILENCES_MAX {
             self.connect(run, place)?;
             let now = run.now();
-            let unjudged = (defect!(NoReadAfterSilence) && self.sealed)
-                || (defect!(NoReadBeforeFirstSend) && !self.sealed);
+            let (again, first) = (defect!(NoReadAfterSilence), defect!(NoReadBeforeFirstSend));
+            let unjudged = if self.sealed { again } else { first };
             if place.is_silent(now) && !unjudged {
                 let seconds = place.silence_ms(now) / 1000;
                 run.tell(&Event::Silence { seconds });

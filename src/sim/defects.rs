@@ -69,7 +69,8 @@ pub(super) fn switch(defect: Option<Defect>) {
 #[cfg(test)]
 mod tests {
     use super::super::crash_matrix::boundaries;
-    use super::super::random_worlds::{Kind, run, search};
+    use super::super::random_worlds::{run, search};
+    use super::super::seeds::Kind;
     use super::*;
 
     /// Worlds that may pass before one has to fail.

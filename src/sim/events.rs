@@ -349,18 +349,19 @@ impl World {
 
     fn learn(&mut self, lane: usize) {
         let Some(old) = self.parts[lane].deposed.as_ref() else { return };
-        let (replica, led) = (old.replica, old.epoch);
+        let (replica, old_epoch) = (old.replica, old.epoch);
         self.parts[lane].learn();
         self.note(None, || format!("lane {lane}: replica {replica} learns that it leads no more"));
-        let mut late = Vec::new();
+        let mut unanswered = Vec::new();
         self.waiting.retain(|waiting| {
-            let gone = waiting.lane == lane && waiting.replica == replica && waiting.epoch == led;
+            let gone =
+                waiting.lane == lane && waiting.replica == replica && waiting.epoch == old_epoch;
             if gone && waiting.answered {
-                late.push((waiting.conn, waiting.base));
+                unanswered.push((waiting.conn, waiting.base));
             }
             !gone
         });
-        for (conn, base) in late {
+        for (conn, base) in unanswered {
             let base = if self.rng.chance(500) { base } else { -1 };
             self.after(0, Event::Answer { conn, code: 6, base });
         }

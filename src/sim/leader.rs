@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::decode::{Stored, decode};
+use super::defects::{Defect, on};
 use super::world::Rng;
 use crate::flow::ports::{Mark, TopicSettings};
 use crate::wire::record_batch::BatchHeader;
@@ -434,7 +435,11 @@ impl Partition {
         }
         match mark {
             Mark::Start => Ok(Some(self.log_start)),
-            Mark::VisibleEnd if self.high < self.visible_from => Err(5),
+            Mark::VisibleEnd
+                if self.high < self.visible_from && !on(Defect::TrustFetchWatermark) =>
+            {
+                Err(5)
+            }
             Mark::VisibleEnd => Ok(Some(self.high)),
             Mark::EpochEnd { .. } if !self.nature.offers_epoch_end => Ok(None),
             Mark::EpochEnd { leader_epoch } if leader_epoch < self.epoch => Err(74),

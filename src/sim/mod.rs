@@ -24,5 +24,6 @@ mod leader;
 mod oracle;
 mod ports;
 mod random_worlds;
+mod seeds;
 mod stores;
 mod world;

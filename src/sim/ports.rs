@@ -236,7 +236,8 @@ impl Broker for SimBroker {
             Mark::VisibleEnd => "offset.visible_end",
             Mark::EpochEnd { .. } => "offset.epoch_end",
         };
-        if on(Defect::TrustListOffsets) && matches!(mark, Mark::EpochEnd { .. }) {
+        let blind = on(Defect::TrustListOffsets) || on(Defect::TrustFetchWatermark);
+        if blind && matches!(mark, Mark::EpochEnd { .. }) {
             return Ok(None);
         }
         // Where the partition is looked at, an earlier attempt is settled.
@@ -280,8 +281,7 @@ impl Broker for SimBroker {
                 }
             }
         }
-        let short = batches.is_empty() && on(Defect::TrustFetchWatermark);
-        Ok(ReadTo::Offset(if short { to } else { reached }))
+        Ok(ReadTo::Offset(reached))
     }
 
     fn connect(&mut self) -> Result<(), Fault> {
@@ -475,12 +475,7 @@ impl SimLedger {
     }
 
     /// What a defective program would write, and under which condition.
-    fn spoiled(
-        &self,
-        world: &World,
-        change: &Checkpoint,
-        only_if: &OnlyIf,
-    ) -> (Checkpoint, OnlyIf) {
+    fn spoiled(world: &World, change: &Checkpoint, only_if: &OnlyIf) -> (Checkpoint, OnlyIf) {
         let (mut change, mut only_if) = (change.clone(), only_if.clone());
         let item = world.ledger.item.as_ref();
         if on(Defect::OffsetOffByOne) && change.main.producers.is_none() {
@@ -543,7 +538,7 @@ impl Ledger for SimLedger {
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
         self.hand.call("ledger.store", |world, me| {
-            let (change, only_if) = &self.spoiled(world, change, only_if);
+            let (change, only_if) = &SimLedger::spoiled(world, change, only_if);
             let often = world.faults.ledger;
             let late_ms = world.faults.late_ms.max(1);
             let bad = world.rng.chance(often);

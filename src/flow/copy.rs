@@ -53,7 +53,7 @@ impl Course {
         if self.lanes().all(Lane::is_settled) && self.adopted_rows <= self.filled.row {
             self.begin(run);
         }
-        let brake = Brake::new(run, self.filled.row);
+        let mut brake = Brake { rows_per_second_max: run.job.rows_per_second_max, began: None };
         let mut told_ms = run.now().monotonic_ms;
         loop {
             let step = self.fill(run);
@@ -70,7 +70,7 @@ impl Course {
                 continue;
             }
             let settled_row = run.keeper.settled().row;
-            let open_ms = brake.opens_at_ms(settled_row).max(self.not_before_ms());
+            let open_ms = brake.opens_at_ms(now_ms, settled_row).max(self.not_before_ms());
             if now_ms < open_ms {
                 run.wait((open_ms - now_ms).min(WAIT_SLICE_MS))?;
             } else if self.dead.as_ref().is_some_and(Lane::has_rows) {
@@ -301,20 +301,17 @@ impl Course {
 /// `MAX_ROWS_PER_SECOND`: confirmed rows of this run.
 struct Brake {
     rows_per_second_max: Option<u64>,
-    began_ms: u64,
-    began_row: u64,
+    /// When the first batch of this run was ready, and the row before it: what was found in
+    /// the partition, or taken over, cost no time here.
+    began: Option<(u64, u64)>,
 }
 
 impl Brake {
-    fn new(run: &mut Run<'_, '_>, began_row: u64) -> Brake {
-        let began_ms = run.now().monotonic_ms;
-        Brake { rows_per_second_max: run.job.rows_per_second_max, began_ms, began_row }
-    }
-
-    fn opens_at_ms(&self, settled_row: u64) -> u64 {
-        let rows = settled_row.saturating_sub(self.began_row);
+    fn opens_at_ms(&mut self, now_ms: u64, settled_row: u64) -> u64 {
+        let (began_ms, began_row) = *self.began.get_or_insert((now_ms, settled_row));
+        let rows = settled_row.saturating_sub(began_row);
         match self.rows_per_second_max {
-            Some(rate) => self.began_ms + rows.saturating_mul(1000) / rate.max(1),
+            Some(rate) => began_ms + rows.saturating_mul(1000) / rate.max(1),
             None => 0,
         }
     }

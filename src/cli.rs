@@ -12,6 +12,7 @@ mod arguments;
 mod bootstrap;
 mod given;
 mod near;
+mod security;
 mod typed;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use std::ffi::OsString;
 use self::arguments::Arguments;
 use self::given::Values;
 use self::near::nearest;
-use crate::settings::{Level, Log, LogFormat, Settings, SourceAt};
+use crate::settings::{KafkaSecurity, Level, Log, LogFormat, Settings, SourceAt};
 use crate::stop::Stop;
 
 /// What a process is started with.
@@ -82,7 +83,7 @@ pub fn parse(given: &Given<'_>) -> Parsed {
     }
     let flags = std::mem::take(&mut arguments.settings);
     let mut values = Values::read(given, flags, problems);
-    let command = command(&arguments, &mut values);
+    let command = command(&arguments, &mut values, given);
     let log = typed::log(&values);
     let warnings = std::mem::take(&mut values.warnings);
     let command = match command {
@@ -115,18 +116,18 @@ fn topic(word: &str) -> Option<Topic> {
 }
 
 /// `None`: there are problems.
-fn command(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+fn command(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<Command> {
     let words = arguments.words.as_slice();
     match (arguments.command.as_deref(), words) {
         (None, _) if is_bare(arguments, values) => Some(Command::Nothing),
-        (None | Some("run"), []) => run(arguments, values),
+        (None | Some("run"), []) => run(arguments, values, given),
         (Some("run"), _) => {
             values.problem(format!(
                 "run takes no argument, but {} is given; the source is a setting: --source {}",
                 shown(&words.join(" ")),
                 shown(words.first().map_or("", String::as_str))
             ));
-            run(arguments, values)
+            run(arguments, values, given)
         }
         (Some("rehearse"), _) => rehearse(arguments, values),
         (Some("help"), []) => Some(Command::Help(Topic::Overview)),
@@ -176,7 +177,7 @@ fn no_such_command(word: &str) -> String {
     }
 }
 
-fn run(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<Command> {
     for (flag, is_given) in [
         ("--rows", arguments.rows.is_some()),
         ("--directory", arguments.directory.is_some()),
@@ -190,13 +191,14 @@ fn run(arguments: &Arguments, values: &mut Values) -> Option<Command> {
     let source = typed::source(values);
     let checkpoint = typed::checkpoint(values);
     let bootstrap_servers = typed::bootstrap_servers(values);
+    let security = security::security(values, bootstrap_servers.as_deref(), given.read_file);
     let topic = typed::topic(values, "KAFKA_TOPIC");
     if topic.is_none() && values.get("KAFKA_TOPIC").is_none() {
         values.problem("KAFKA_TOPIC is missing: the topic to copy to");
     }
     let job_id = values.text_or_default("JOB_ID").into_owned();
-    typed::settings(values, typed::Places { source, checkpoint, bootstrap_servers, topic, job_id })
-        .map(|settings| Command::Run(Box::new(settings)))
+    let places = typed::Places { source, checkpoint, bootstrap_servers, topic, security, job_id };
+    typed::settings(values, places).map(|settings| Command::Run(Box::new(settings)))
 }
 
 fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
@@ -230,6 +232,7 @@ fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
         checkpoint: Some(typed::file_in(&directory)),
         bootstrap_servers: Some(Vec::new()),
         topic,
+        security: Some(KafkaSecurity::default()),
         job_id: values.text("JOB_ID").unwrap_or("rehearsal").to_owned(),
     };
     let settings = typed::settings(values, places)?;

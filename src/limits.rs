@@ -66,6 +66,28 @@ pub const ADDRESSES_MAX: usize = 16;
 /// Brokers of a cluster that we remember.
 pub const BROKERS_MAX: usize = 1_024;
 
+/// Certificates in one PEM text: all public roots are some hundred and fifty.
+pub const CERTIFICATES_MAX: usize = 1_024;
+/// A file that a setting names: a secret, a bundle of certificates.
+pub const SMALL_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// What PBKDF2 does for a login; Kafka's brokers do no less, and no more in half a call.
+pub const SCRAM_ROUNDS_MIN: u32 = 4_096;
+pub const SCRAM_ROUNDS_MAX: u32 = 1_000_000;
+/// The salt of a login.
+pub const SCRAM_SALT_BYTES_MAX: usize = 1_024;
+/// Of a user's name or password.
+pub const LOGIN_BYTES_MAX: usize = 4 * 1024;
+/// Turns of one login; SCRAM has two.
+pub const LOGIN_TURNS_MAX: u32 = 4;
+/// How long a signed login may be on its way.
+pub const IAM_EXPIRES_SECONDS: u64 = 900;
+/// A login is renewed when this part of its time is left.
+pub const SESSION_MARGIN_PARTS: u64 = 8;
+/// What is encrypted and waits for the socket.
+pub const TLS_OUTPUT_BYTES: usize = 64 * 1024;
+/// Reads from the socket that one look makes; messages of TLS itself may bring nothing to us.
+pub const TLS_READS_MAX: u32 = 64;
+
 // --- Embedded log -----------------------------------------------------------------------
 
 /// A batch that the embedded log takes; Kafka's default of `max.message.bytes`.

@@ -28,7 +28,7 @@ use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::file::File;
 use csv_to_kafka::port::file_ledger::FileLedger;
 use csv_to_kafka::port::http::Http;
-use csv_to_kafka::port::kafka::{KafkaConfig, KafkaPartition};
+use csv_to_kafka::port::kafka::{AwsLogin, KafkaConfig, KafkaPartition, Security};
 use csv_to_kafka::port::machine::{self, Machine};
 use csv_to_kafka::port::s3::S3;
 use csv_to_kafka::settings::{Aws, CheckpointAt, Level, Log, LogFormat, Settings, SourceAt};
@@ -85,6 +85,7 @@ type Ended = Result<u8, Box<Stop>>;
 fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> Ended {
     let mut places = Places::open(settings, variables)?;
     let job = job(settings, None)?;
+    let security = Security::new(&settings.security, places.aws.take()).map_err(one_problem)?;
     let partition = |target: &Target| {
         KafkaPartition::new(KafkaConfig {
             bootstrap: settings
@@ -95,6 +96,7 @@ fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> Ended {
             topic: target.topic.clone(),
             partition: target.partition,
             client_id: format!("csv-to-kafka-{}", settings.job_id),
+            security: security.clone(),
         })
     };
     let mut main = partition(&job.target);
@@ -183,6 +185,8 @@ type Variables = BTreeMap<OsString, OsString>;
 struct Places {
     source: Box<dyn Source>,
     ledger: Box<dyn Ledger>,
+    /// Where anything of AWS is used.
+    aws: Option<AwsLogin>,
 }
 
 impl Places {
@@ -202,7 +206,8 @@ impl Places {
                 unreachable!("the settings of DynamoDB come with those of AWS")
             }
         };
-        Ok(Places { source, ledger })
+        let aws = aws.map(|aws| AwsLogin { credentials: aws.credentials, region: aws.region });
+        Ok(Places { source, ledger, aws })
     }
 }
 

@@ -16,6 +16,8 @@ use crate::limits::ROW_BYTES_CEILING;
 use crate::wire::aws_endpoint::Variant;
 use crate::wire::compress::Compression;
 use crate::wire::kafka::show_server;
+use crate::wire::pem::{Certificates, PrivateKey};
+use crate::wire::sasl::scram::Hash;
 
 /// One setting, as a person finds it in the environment, as a flag, in the help.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub enum Group {
     Job,
     Rows,
     Kafka,
+    Security,
     Pace,
     Log,
     Aws,
@@ -59,7 +62,7 @@ pub enum Takes {
     Later(&'static str),
 }
 
-const PLAINTEXT_ONLY: &str = "this version speaks PLAINTEXT only, without TLS and SASL";
+const NO_SECRETS_MANAGER: &str = "this version does not ask Secrets Manager";
 const NO_METRICS: &str = "this version writes no metrics";
 
 /// Every setting, in the order in which a reader meets them.
@@ -131,14 +134,37 @@ pub const TABLE: &[Setting] = &[
     plain(
         "KAFKA_SECURITY_PROTOCOL",
         Group::Kafka,
-        Takes::OneOfNow {
-            now: &["PLAINTEXT"],
-            later: &["SSL", "SASL_PLAINTEXT", "SASL_SSL"],
-            because: PLAINTEXT_ONLY,
-        },
+        Takes::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
         "PLAINTEXT",
-        "How brokers are spoken to",
+        "TLS and login",
     ),
+    plain(
+        "KAFKA_SASL_MECHANISM",
+        Group::Security,
+        Takes::OneOf(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"]),
+        "",
+        "How we log in",
+    ),
+    plain("KAFKA_SASL_USERNAME", Group::Security, Takes::Text("name"), "", "Who logs in"),
+    secret("KAFKA_SASL_PASSWORD", Group::Security, Takes::Text("password"), "Its password"),
+    plain(
+        "KAFKA_SSL_CA_FILE",
+        Group::Security,
+        Takes::Text("path"),
+        "",
+        "Authorities to trust (PEM), in place of the public ones",
+    ),
+    plain("KAFKA_SSL_CA_PEM", Group::Security, Takes::Text("PEM"), "", "The same as text"),
+    plain(
+        "KAFKA_SSL_CERT_FILE",
+        Group::Security,
+        Takes::Text("path"),
+        "",
+        "Our certificate and its chain (PEM)",
+    ),
+    plain("KAFKA_SSL_CERT_PEM", Group::Security, Takes::Text("PEM"), "", "The same as text"),
+    plain("KAFKA_SSL_KEY_FILE", Group::Security, Takes::Text("path"), "", "Its private key (PEM)"),
+    secret("KAFKA_SSL_KEY_PEM", Group::Security, Takes::Text("PEM"), "The same as text"),
     plain("CSV_DELIMITER", Group::Rows, Takes::Text("one byte, or tab"), ",", "Between the fields"),
     plain("CSV_QUOTE", Group::Rows, Takes::Text("one byte, or none"), "\"", "Around a field"),
     plain(
@@ -350,16 +376,7 @@ pub const TABLE: &[Setting] = &[
         "The same for DynamoDB alone",
     ),
     plain("AWS_ENDPOINT_URL_STS", Group::Aws, Takes::Text("URL"), "", "The same for roles alone"),
-    later(Group::Later, "KAFKA_SASL_MECHANISM", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SASL_USERNAME", PLAINTEXT_ONLY),
-    later_secret("KAFKA_SASL_PASSWORD", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SASL_SECRET_ARN", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SSL_CA_FILE", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SSL_CERT_FILE", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SSL_KEY_FILE", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SSL_CA_PEM", PLAINTEXT_ONLY),
-    later(Group::Later, "KAFKA_SSL_CERT_PEM", PLAINTEXT_ONLY),
-    later_secret("KAFKA_SSL_KEY_PEM", PLAINTEXT_ONLY),
+    later(Group::Later, "KAFKA_SASL_SECRET_ARN", NO_SECRETS_MANAGER),
     Setting {
         name: "VERIFY",
         group: Group::Later,
@@ -443,10 +460,6 @@ const fn later(group: Group, name: &'static str, because: &'static str) -> Setti
     Setting { name, group, takes: Takes::Later(because), default: "", meaning: "", secret: false }
 }
 
-const fn later_secret(name: &'static str, because: &'static str) -> Setting {
-    Setting { secret: true, ..later(Group::Later, name, because) }
-}
-
 // --- What they are once they are read ---------------------------------------------------
 
 /// All settings of a run.
@@ -459,6 +472,7 @@ pub struct Settings {
     pub bootstrap_servers: Vec<Server>,
     pub topic: String,
     pub partition: i32,
+    pub security: KafkaSecurity,
     pub compression: Compression,
     pub key_column: Option<String>,
     pub csv: Csv,
@@ -491,6 +505,43 @@ pub struct Server {
     /// A name or an address; an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
+}
+
+/// How the brokers are spoken to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KafkaSecurity {
+    /// `None`: without TLS.
+    pub tls: Option<KafkaTls>,
+    /// `None`: without SASL.
+    pub login: Option<SaslMechanism>,
+}
+
+/// How we log in, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaslMechanism {
+    Plain(Password),
+    Scram(Hash, Password),
+    AwsMskIam,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Password {
+    pub username: String,
+    pub password: Secret,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KafkaTls {
+    /// `None`: the public ones.
+    pub roots: Option<Certificates>,
+    pub client: Option<ClientCertificate>,
+}
+
+/// Who we are, for brokers that want to see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub chain: Certificates,
+    pub key: PrivateKey,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -591,6 +642,13 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl KafkaSecurity {
+    /// Whether the login is made of AWS credentials.
+    pub fn takes_aws(&self) -> bool {
+        matches!(self.login, Some(SaslMechanism::AwsMskIam))
+    }
+}
+
 impl fmt::Display for SourceAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -631,7 +689,8 @@ mod tests {
             );
             assert!(setting.meaning.len() <= 60, "{name}: a few words");
             assert!(
-                !matches!(setting.takes, Takes::OneOf(words) if !words.contains(&setting.default)),
+                !matches!(setting.takes, Takes::OneOf(words)
+                    if !setting.default.is_empty() && !words.contains(&setting.default)),
                 "{name}: its default is one of its values"
             );
         }

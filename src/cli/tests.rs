@@ -173,10 +173,57 @@ fn each_setting_takes_effect() {
             |s| s.topic.clone(),
             "orders",
         ),
+        (
+            "--kafka-security-protocol ssl",
+            |s| format!("{:?}", s.security),
+            "KafkaSecurity { tls: Some(KafkaTls { roots: None, client: None }), login: None }",
+        ),
         ("--enable-metrics False", |s| s.topic.clone(), "orders"),
     ];
     for (arguments, look, expected) in cases {
         assert_eq!(look(&run_of(LOCAL, arguments)), *expected, "{arguments}");
+    }
+}
+
+#[test]
+fn logins() {
+    let me = "KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD_FILE=/secret";
+    let aws = "AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=S";
+    for (variables, expected) in [
+        (
+            "SASL_PLAINTEXT KAFKA_SASL_MECHANISM=plain",
+            "Plain(Password { username: \"me\", password: (secret) })",
+        ),
+        (
+            "SASL_SSL KAFKA_SASL_MECHANISM=scram-sha-512",
+            "Scram(Sha512, Password { username: \"me\", password: (secret) })",
+        ),
+        ("SASL_SSL KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AwsMskIam"),
+    ] {
+        let rest = if variables.contains("IAM") { aws } else { me };
+        let settings = run_of(&format!("{LOCAL} KAFKA_SECURITY_PROTOCOL={variables} {rest}"), "");
+        assert_eq!(format!("{:?}", settings.security.login.unwrap()), expected);
+        assert_eq!(settings.security.tls.is_some(), variables.starts_with("SASL_SSL"));
+        assert_eq!(settings.aws.is_some(), variables.contains("IAM"), "{variables}");
+    }
+}
+
+#[test]
+fn plaintext_to_elsewhere_is_a_warning() {
+    let login = "KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD=p";
+    for (variables, expected) in [
+        ("KAFKA_BOOTSTRAP_SERVERS=localhost,127.0.0.1,[::1]:9", None),
+        ("KAFKA_BOOTSTRAP_SERVERS=localhost,b-1:9092", Some("rows go to b-1:9092 in plain text")),
+        ("KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SSL", None),
+        (
+            "KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT LOGIN",
+            Some("login and rows go to b-1:9092 in plain text"),
+        ),
+    ] {
+        let variables = variables.replace("LOGIN", login);
+        let warnings = parsed(&format!("{LOCAL} {variables}"), "").warnings;
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{variables}: {warnings:?}");
+        assert!(warnings.iter().zip(expected).all(|(warning, words)| warning.contains(words)));
     }
 }
 
@@ -327,25 +374,59 @@ fn what_is_wrong_is_said() {
             "SOURCE=-: standard input can not be read a second time after a crash; write it to a file first",
         ),
         (
+            "KAFKA_SECURITY_PROTOCOL=TLS",
+            "",
+            "KAFKA_SECURITY_PROTOCOL=TLS is none of: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
+        ),
+        (
             "KAFKA_SECURITY_PROTOCOL=sasl_ssl",
             "",
-            "KAFKA_SECURITY_PROTOCOL=SASL_SSL: this version speaks PLAINTEXT only, without TLS and SASL",
-        ),
-        ("KAFKA_SECURITY_PROTOCOL=TLS", "", "KAFKA_SECURITY_PROTOCOL=TLS is none of: PLAINTEXT"),
-        (
-            "KAFKA_SASL_USERNAME=me",
-            "",
-            "KAFKA_SASL_USERNAME is set, but this version speaks PLAINTEXT only, without TLS and SASL",
+            "KAFKA_SASL_MECHANISM is missing: KAFKA_SECURITY_PROTOCOL=SASL_SSL needs PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or AWS_MSK_IAM",
         ),
         (
-            "KAFKA_SASL_PASSWORD_FILE=/none",
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=plain KAFKA_SASL_USERNAME=me",
             "",
-            "KAFKA_SASL_PASSWORD_FILE is set, but this version speaks PLAINTEXT only, without TLS and SASL",
+            "KAFKA_SASL_PASSWORD is missing: KAFKA_SASL_MECHANISM=PLAIN needs it",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=SCRAM-SHA-256 KAFKA_SASL_USERNAME=m\u{fc} KAFKA_SASL_PASSWORD=p",
+            "",
+            "KAFKA_SASL_USERNAME: SCRAM-SHA-256 takes a name in ASCII",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SSL KAFKA_SASL_USERNAME=me",
+            "",
+            "KAFKA_SASL_USERNAME is set, but KAFKA_SECURITY_PROTOCOL=SSL has no login",
+        ),
+        (
+            "KAFKA_SASL_PASSWORD_FILE=/secret",
+            "",
+            "KAFKA_SASL_PASSWORD_FILE is set, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT has no login",
         ),
         (
             "KAFKA_SSL_CA_FILE=/ca",
             "",
-            "KAFKA_SSL_CA_FILE is set, but this version speaks PLAINTEXT only, without TLS and SASL",
+            "KAFKA_SSL_CA_FILE is set, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT has no TLS",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SSL KAFKA_SSL_CA_FILE=/secret",
+            "",
+            "KAFKA_SSL_CA_FILE=/secret: no certificate is in it (-----BEGIN CERTIFICATE-----)",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SSL KAFKA_SSL_CA_FILE=/secret KAFKA_SSL_CA_PEM=x",
+            "",
+            "KAFKA_SSL_CA_FILE and KAFKA_SSL_CA_PEM are both set; one of them is enough",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SSL",
+            "--kafka-ssl-ca-file /none",
+            "--kafka-ssl-ca-file=/none: No such file or directory",
+        ),
+        (
+            "KAFKA_SASL_SECRET_ARN=arn",
+            "",
+            "KAFKA_SASL_SECRET_ARN is set, but this version does not ask Secrets Manager",
         ),
         (
             "KAFKA_CLIENT=compat",

@@ -5,8 +5,8 @@ use super::given::{Value, Values};
 use super::shown;
 use crate::limits::COLUMNS_MAX;
 use crate::settings::{
-    Aws, AwsVariables, CheckpointAt, Csv, Group, Header, Level, Log, LogFormat, OnBadRow, Server,
-    Settings, SourceAt, TABLE,
+    Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaSecurity, Level, Log, LogFormat,
+    OnBadRow, Server, Settings, SourceAt, TABLE,
 };
 use crate::wire::aws_endpoint::{Variant, is_region};
 use crate::wire::compress::Compression;
@@ -18,6 +18,7 @@ pub(super) struct Places {
     pub checkpoint: Option<CheckpointAt>,
     pub bootstrap_servers: Option<Vec<Server>>,
     pub topic: Option<String>,
+    pub security: Option<KafkaSecurity>,
     pub job_id: String,
 }
 
@@ -35,7 +36,10 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
     let on_bad_row = on_bad_row(values, places.topic.as_deref());
     check_job_id(values, &places.job_id);
     let uses_s3 = matches!(places.source, Some(SourceAt::S3 { .. }));
-    let uses_aws = uses_s3 || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }));
+    let logs_in_with_aws = places.security.as_ref().is_some_and(KafkaSecurity::takes_aws);
+    let uses_aws = uses_s3
+        || logs_in_with_aws
+        || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }));
     let aws = uses_aws.then(|| aws(values));
     if !values.problems.is_empty() {
         return None;
@@ -47,6 +51,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         bootstrap_servers: places.bootstrap_servers?,
         topic: places.topic?,
         partition: i32::try_from(values.whole("KAFKA_PARTITION")?).ok()?,
+        security: places.security?,
         compression: Compression::parse(&values.text_or_default("KAFKA_COMPRESSION"))?,
         key_column,
         csv: csv?,

@@ -25,11 +25,9 @@ use signal_hook::flag;
 
 use crate::event::Event;
 use crate::flow::ports::{Now, World};
-use crate::limits::WAIT_SLICE_MS;
+use crate::limits::{SMALL_FILE_BYTES_MAX, WAIT_SLICE_MS};
 use crate::stop::EXIT_AGAIN;
 
-/// A password, a key, a token.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// Between two looks for a signal.
 const SIGNAL_SLICE: Duration = Duration::from_millis(20);
 
@@ -133,10 +131,10 @@ pub fn user() -> String {
 pub fn read_small_file(path: &str) -> Result<Vec<u8>, String> {
     let file = fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    let bytes_max = SECRET_BYTES_MAX as u64 + 1;
+    let bytes_max = SMALL_FILE_BYTES_MAX as u64 + 1;
     file.take(bytes_max).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() > SECRET_BYTES_MAX {
-        return Err(format!("the file has more than {SECRET_BYTES_MAX} bytes"));
+    if bytes.len() > SMALL_FILE_BYTES_MAX {
+        return Err(format!("the file has more than {SMALL_FILE_BYTES_MAX} bytes"));
     }
     Ok(bytes)
 }
@@ -275,7 +273,7 @@ mod tests {
     #[test]
     fn a_secret_is_small() {
         let problem = read_small_file("/dev/zero").unwrap_err();
-        assert_eq!(problem, "the file has more than 65536 bytes");
+        assert_eq!(problem, "the file has more than 1048576 bytes");
         assert_eq!(read_small_file("/proc/sys/kernel/ostype").unwrap(), b"Linux\n");
     }
 

@@ -21,3 +21,4 @@ pub mod s3;
 pub mod segments;
 pub mod small_file;
 pub mod stream;
+pub mod tls;

@@ -5,12 +5,13 @@
 //! the standard library has no poll. The buffers of the kernel stay as they are: the standard
 //! library can not set them, and Linux grows them by itself to some megabytes.
 //!
-//! All that is above sees [`Stream`] alone; another transport (TLS) is another variant in here.
+//! All that is above sees [`Stream`] alone, with TLS or without ([`tls`](super::tls)).
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::tls::{Session, Tls};
 use crate::limits::CONNECT_MS_MIN;
 
 /// The end of a call.
@@ -55,10 +56,18 @@ pub enum Moved {
     NothingYet,
 }
 
+/// A connection: a socket, and TLS over it where that is asked for.
 #[derive(Debug)]
 pub struct Stream {
-    tcp: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
+    session: Option<Session>,
+}
+
+/// A socket that waits only where it is told to.
+#[derive(Debug)]
+pub(super) struct Socket {
+    tcp: TcpStream,
     blocking: bool,
 }
 
@@ -82,12 +91,64 @@ impl Stream {
         Err(last)
     }
 
+    /// From here on all goes through TLS, with whoever can prove to be `host`.
+    pub fn secure(&mut self, tls: &Tls, host: &str, deadline: Deadline) -> io::Result<()> {
+        assert!(self.session.is_none(), "a connection is secured once");
+        let mut session = tls.session(host)?;
+        session.handshake(&mut self.socket, deadline)?;
+        self.session = Some(session);
+        Ok(())
+    }
+
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Writes what the socket takes now, or within the deadline.
+    /// Writes what the socket takes now, or within the deadline. With TLS, what it does not
+    /// take of the last bytes goes out with the next write or read.
     pub fn write(
+        &mut self,
+        parts: &[IoSlice<'_>],
+        deadline: Option<Deadline>,
+    ) -> io::Result<Moved> {
+        match &mut self.session {
+            None => self.socket.write(parts, deadline),
+            Some(session) => session.write(&mut self.socket, parts, deadline),
+        }
+    }
+
+    /// Reads what is there now, or what comes within the deadline. The end of the stream is an
+    /// error: no answer ends it.
+    pub fn read(&mut self, space: &mut [u8], deadline: Option<Deadline>) -> io::Result<Moved> {
+        assert!(!space.is_empty(), "a read into no space would look like the end");
+        let moved = match &mut self.session {
+            None => self.socket.read(space, deadline),
+            Some(session) => session.read(&mut self.socket, space, deadline),
+        };
+        match moved? {
+            Moved::Bytes(0) => Err(ErrorKind::UnexpectedEof.into()),
+            moved => Ok(moved),
+        }
+    }
+
+    /// Whether an idle connection can still be used: open, and nothing unasked-for came in.
+    pub fn is_fresh(&mut self) -> bool {
+        match &mut self.session {
+            None => self.socket.is_quiet(),
+            Some(session) => session.is_fresh(&mut self.socket),
+        }
+    }
+
+    fn open(address: SocketAddr, wait: Duration) -> io::Result<Stream> {
+        let tcp = TcpStream::connect_timeout(&address, wait)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_nonblocking(true)?;
+        Ok(Stream { socket: Socket { tcp, blocking: false }, peer: address, session: None })
+    }
+}
+
+impl Socket {
+    pub(super) fn write(
         &mut self,
         parts: &[IoSlice<'_>],
         deadline: Option<Deadline>,
@@ -96,29 +157,21 @@ impl Stream {
         settle(self.tcp.write_vectored(parts))
     }
 
-    /// Reads what is there now, or what comes within the deadline. The end of the stream is an
-    /// error: no answer ends it.
-    pub fn read(&mut self, space: &mut [u8], deadline: Option<Deadline>) -> io::Result<Moved> {
-        assert!(!space.is_empty(), "a read into no space would look like the end");
+    /// 0 is the end.
+    pub(super) fn read(
+        &mut self,
+        space: &mut [u8],
+        deadline: Option<Deadline>,
+    ) -> io::Result<Moved> {
         self.set_wait(deadline.map(Deadline::left), TcpStream::set_read_timeout)?;
-        match settle(self.tcp.read(space))? {
-            Moved::Bytes(0) => Err(ErrorKind::UnexpectedEof.into()),
-            moved => Ok(moved),
-        }
+        settle(self.tcp.read(space))
     }
 
-    /// Whether an idle connection can still be used: open, and nothing unasked-for came in.
-    pub fn is_fresh(&mut self) -> bool {
+    /// Open, with nothing to read.
+    fn is_quiet(&mut self) -> bool {
         let quiet = self.set_wait(None, TcpStream::set_read_timeout);
         quiet.is_ok()
             && matches!(self.tcp.peek(&mut [0]), Err(why) if why.kind() == ErrorKind::WouldBlock)
-    }
-
-    fn open(address: SocketAddr, wait: Duration) -> io::Result<Stream> {
-        let tcp = TcpStream::connect_timeout(&address, wait)?;
-        tcp.set_nodelay(true)?;
-        tcp.set_nonblocking(true)?;
-        Ok(Stream { tcp, peer: address, blocking: false })
     }
 
     fn set_wait(

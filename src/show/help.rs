@@ -86,9 +86,10 @@ Examples
   csv-to-kafka rehearse s3://my-bucket/exports/orders.csv --rows 100000
 ";
 
-const GROUPS: [(Group, &str); 6] = [
+const GROUPS: [(Group, &str); 7] = [
     (Group::Job, "Source and checkpoint"),
     (Group::Kafka, "Kafka"),
+    (Group::Security, "TLS and login at Kafka"),
     (Group::Rows, "Rows"),
     (Group::Pace, "Pace"),
     (Group::Log, "Log"),

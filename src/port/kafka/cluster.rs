@@ -14,7 +14,7 @@ use crate::wire::kafka::errors::{LEADER_NOT_AVAILABLE, show_error};
 use crate::wire::kafka::requests::Ask;
 
 use super::connection::{Connected, Failure, Ready};
-use super::{KafkaPartition, show_topic_id, verdict};
+use super::{KafkaConfig, KafkaPartition, show_topic_id, verdict};
 
 /// How many unreachable brokers one message names.
 const NAMED_MAX: usize = 4;
@@ -57,7 +57,7 @@ impl KafkaPartition {
             self.locate_again(deadline)?;
         }
         if let Some(ready) = &mut self.ready {
-            if ready.link.is_fresh() {
+            if ready.is_fresh() {
                 return Ok(true);
             }
             self.ready = None;
@@ -103,7 +103,7 @@ impl KafkaPartition {
         // Half of what is left, so that the others can still be asked.
         let half = deadline.left() / 2;
         let mut share = deadline.within(half.max(Duration::from_millis(CONNECT_MS_MIN)));
-        let opened = open(&leader.host, leader.port, &self.config.client_id, &mut share);
+        let opened = open(&leader.host, leader.port, &self.config, &mut share);
         self.ready = Some(opened.map_err(|failure| failure.fault)?);
         Ok(())
     }
@@ -134,7 +134,7 @@ impl KafkaPartition {
             let still = u32::try_from(candidates.len() - turn).unwrap_or(u32::MAX);
             let share = (left / still).max(Duration::from_millis(CONNECT_MS_MIN));
             let mut share = deadline.within(share);
-            match open(host, *port, &self.config.client_id, &mut share) {
+            match open(host, *port, &self.config, &mut share) {
                 Err(Failure { fault: Fault::Passing(trouble), .. }) => {
                     problems.push(trouble.problem);
                     continue;
@@ -213,10 +213,13 @@ impl KafkaPartition {
 pub(super) fn open(
     host: &str,
     port: u16,
-    client_id: &str,
+    config: &KafkaConfig,
     deadline: &mut Deadline,
 ) -> Result<Ready, Failure> {
-    Connected::open(host, port, client_id, deadline)?.authenticate().ready()
+    let KafkaConfig { client_id, security, .. } = config;
+    Connected::open(host, port, client_id, security, deadline)?
+        .authenticate(security, *deadline)?
+        .ready()
 }
 
 fn no_broker(problems: &[String]) -> String {

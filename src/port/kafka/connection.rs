@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! open ──> Connected ──authenticate──> Authenticated ──ready──> Ready
-//!          the broker's versions       (SASL goes here)         requests, batches
+//!          the broker's versions       (SASL)                   requests, batches
 //!          are known (TLS below)
 //! ```
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::time::Instant;
 
 use crate::flow::ports::{Fault, Trouble};
 use crate::limits::{BROKER_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
@@ -19,6 +20,8 @@ use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::{Offer, Versions};
 use crate::wire::kafka::{Garbled, answers};
 
+use super::login::log_in;
+use super::security::Security;
 use super::verdict;
 
 /// Why an exchange failed; the connection is of no use afterwards.
@@ -38,12 +41,15 @@ pub(super) struct Connected {
 pub(super) struct Authenticated {
     link: Link,
     offers: Vec<Offer>,
+    renew_at: Option<Instant>,
 }
 
 /// Requests may go.
 pub(super) struct Ready {
     pub(super) link: Link,
     pub(super) versions: Versions,
+    /// The login ends a little later.
+    renew_at: Option<Instant>,
 }
 
 /// The socket and what is needed to put frames through it.
@@ -65,16 +71,23 @@ impl Connected {
         host: &str,
         port: u16,
         client_id: &str,
+        security: &Security,
         deadline: &mut Deadline,
     ) -> Result<Connected, Failure> {
         let server = show_server(host, port);
         let addresses = deadline
             .without(|| resolve(host, port))
             .map_err(|why| Failure { fault: Fault::passing(why), hung_up: false })?;
-        let stream = Stream::connect(&addresses, *deadline).map_err(|why| Failure {
+        let mut stream = Stream::connect(&addresses, *deadline).map_err(|why| Failure {
             fault: Fault::passing(format!("no connection to {server}: {why}")),
             hung_up: false,
         })?;
+        if let Some(tls) = &security.tls {
+            stream.secure(tls, host, *deadline).map_err(|why| {
+                let fault = verdict::no_handshake(&server, &why);
+                Failure { fault, hung_up: false }
+            })?;
+        }
         let mut link = Link {
             stream,
             host: host.into(),
@@ -91,15 +104,23 @@ impl Connected {
     }
 
     /// Without SASL there is nothing to do.
-    pub(super) fn authenticate(self) -> Authenticated {
-        Authenticated { link: self.link, offers: self.offers }
+    pub(super) fn authenticate(
+        mut self,
+        security: &Security,
+        deadline: Deadline,
+    ) -> Result<Authenticated, Failure> {
+        let renew_at = match &security.login {
+            None => None,
+            Some(login) => log_in(&mut self.link, &self.offers, login, deadline)?,
+        };
+        Ok(Authenticated { link: self.link, offers: self.offers, renew_at })
     }
 }
 
 impl Authenticated {
     pub(super) fn ready(self) -> Result<Ready, Failure> {
         match Versions::negotiate(&self.offers) {
-            Ok(versions) => Ok(Ready { link: self.link, versions }),
+            Ok(versions) => Ok(Ready { link: self.link, versions, renew_at: self.renew_at }),
             Err(lacks) => {
                 Err(Failure { fault: verdict::lacking(&self.link.server, &lacks), hung_up: false })
             }
@@ -107,12 +128,28 @@ impl Authenticated {
     }
 }
 
+impl Ready {
+    /// Whether it can still be used: open, quiet, and logged in for a while yet.
+    pub(super) fn is_fresh(&mut self) -> bool {
+        self.renew_at.is_none_or(|renew_at| Instant::now() < renew_at) && self.link.is_fresh()
+    }
+}
+
 impl Link {
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// For messages.
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
     pub(super) fn is_to(&self, host: &str, port: u16) -> bool {
         self.host == host && self.port == port
     }
 
-    pub(super) fn is_fresh(&mut self) -> bool {
+    fn is_fresh(&mut self) -> bool {
         self.stream.is_fresh()
     }
 
@@ -277,8 +314,10 @@ impl Link {
         );
         // A port that wants SASL answers ApiVersions and hangs up at the next request.
         let has_answered = self.answer_count > 1;
-        let problem = verdict::lost(&self.server, doing, why, has_answered);
-        Failure { fault: Fault::passing(problem), hung_up }
+        let fault = verdict::tls(&self.server, why).unwrap_or_else(|| {
+            Fault::passing(verdict::lost(&self.server, doing, why, has_answered))
+        });
+        Failure { fault, hung_up }
     }
 }
 

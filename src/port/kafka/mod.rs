@@ -3,6 +3,8 @@
 //! ```text
 //! mod         the calls of the Broker trait, each one attempt with one deadline
 //! cluster     which broker leads the partition
+//! login       SASL
+//! security    TLS, and who we are
 //! connection  socket -> versions known -> authenticated -> ready
 //! flight      the batch in flight
 //! verdict     error codes to passing and final faults
@@ -11,6 +13,8 @@
 mod cluster;
 mod connection;
 mod flight;
+mod login;
+mod security;
 mod verdict;
 
 use std::time::{Duration, Instant};
@@ -18,6 +22,7 @@ use std::time::{Duration, Instant};
 use cluster::Leader;
 use connection::Ready;
 use flight::Flight;
+pub use security::{AwsLogin, Security};
 
 use crate::flow::ports::{
     Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, RecordVisitor,
@@ -34,13 +39,14 @@ use crate::wire::kafka::requests::{Ask, EARLIEST, LATEST};
 use crate::wire::kafka::versions::Versions;
 use crate::wire::record_batch::{BadBatch, Batch, BatchHeader, Batches, records};
 
-/// Which partition, and where to ask for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which partition, and where and how to ask for it.
+#[derive(Clone)]
 pub struct KafkaConfig {
     pub bootstrap: Vec<(String, u16)>,
     pub topic: String,
     pub partition: i32,
     pub client_id: String,
+    pub security: Security,
 }
 
 /// One partition of one topic, and the connection to its leader.

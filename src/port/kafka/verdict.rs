@@ -1,6 +1,11 @@
 //! What an error of the protocol means for a call: passing or final, and in which words.
 
+use std::io::{self, ErrorKind};
+
+use rustls::{AlertDescription, CertificateError, Error};
+
 use crate::flow::ports::{Fault, Missing, Trouble};
+use crate::port::tls::tls_error;
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::errors::{
     CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_TOPIC,
@@ -10,7 +15,14 @@ use crate::wire::kafka::frame::{BadFrame, Foreign};
 use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::Lacks;
 
+use crate::settings::SaslMechanism;
+use crate::wire::sasl::name;
+
 use super::KafkaConfig;
+
+/// How much of what a broker says is repeated.
+const SAID_CHARS_MAX: usize = 300;
+const MECHANISMS_MAX: usize = 16;
 
 /// The broker answered a request about our partition with an error.
 pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> Fault {
@@ -68,19 +80,136 @@ pub(super) fn bad_frame(server: &str, bad: BadFrame, has_answered: bool) -> Faul
 }
 
 /// A connection that ended or fell silent. One that never answered anything may be of the wrong kind.
-pub(super) fn lost(server: &str, doing: &str, why: &std::io::Error, has_answered: bool) -> String {
-    use std::io::ErrorKind;
-    let why = match why.kind() {
-        ErrorKind::UnexpectedEof => "it hung up without an answer".into(),
-        ErrorKind::TimedOut => "no answer in time".into(),
-        _ => why.to_string(),
-    };
+pub(super) fn lost(server: &str, doing: &str, why: &io::Error, has_answered: bool) -> String {
+    let why = why_lost(why);
     let hint = if has_answered {
         ""
     } else {
         " (is it a Kafka port? if it wants TLS or SASL, KAFKA_SECURITY_PROTOCOL must say so)"
     };
     format!("{doing} at {server}: {why}{hint}")
+}
+
+fn why_lost(why: &io::Error) -> String {
+    match why.kind() {
+        ErrorKind::UnexpectedEof => "it hung up without an answer".into(),
+        ErrorKind::TimedOut => "no answer in time".into(),
+        _ => why.to_string(),
+    }
+}
+
+/// The TLS handshake came to nothing.
+pub(super) fn no_handshake(server: &str, why: &io::Error) -> Fault {
+    tls(server, why).unwrap_or_else(|| {
+        let why = why_lost(why);
+        Fault::passing(format!(
+            "no TLS with {server}: {why} (does this port speak TLS? if not, KAFKA_SECURITY_PROTOCOL must say so)"
+        ))
+    })
+}
+
+/// What TLS itself has against the peer, or the peer against us. All of it needs a person.
+pub(super) fn tls(server: &str, why: &io::Error) -> Option<Fault> {
+    let said = tls_error(why)?;
+    let (problem, advice) = match said {
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => (
+            format!("the certificate of {server} is for another host name: {said}"),
+            "Name the broker as its certificate does in KAFKA_BOOTSTRAP_SERVERS (and in the brokers' advertised.listeners), or give it a certificate for this name; the check can not be switched off",
+        ),
+        Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => (
+            format!("the certificate of {server} is not valid today: {said}"),
+            "Renew the broker's certificate, or set this machine's clock",
+        ),
+        Error::InvalidCertificate(_) => (
+            format!("the certificate of {server} is not trusted: {said}"),
+            "Set KAFKA_SSL_CA_FILE (or KAFKA_SSL_CA_PEM) to the certificate of the authority that signed it, as PEM; without it the public authorities are trusted",
+        ),
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        ) => (
+            format!("{server} wants a client certificate that it trusts ({said})"),
+            "Set KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE (or …_PEM) to one that the brokers' truststore accepts, or name a listener that asks for none",
+        ),
+        Error::InvalidMessage(_) => (
+            format!("{server} does not answer as TLS does: {said}"),
+            "Set KAFKA_SECURITY_PROTOCOL to what this port speaks, or mend the port in KAFKA_BOOTSTRAP_SERVERS",
+        ),
+        // A broker that is going down says such things too.
+        Error::AlertReceived(AlertDescription::InternalError | AlertDescription::UserCanceled) => {
+            return Some(Fault::passing(format!("TLS with {server} ended: {said}")));
+        }
+        _ => (
+            format!("TLS with {server} came to nothing: {said}"),
+            "Compare the broker's ssl.enabled.protocols and ssl.cipher.suites: TLS 1.2 and 1.3 are spoken here, with forward secrecy and authenticated encryption only",
+        ),
+    };
+    Some(Fault::last(Stop::refused(Peer::Broker, problem, advice)))
+}
+
+/// The broker does not take this mechanism, or no login at all.
+pub(super) fn no_mechanism(
+    server: &str,
+    mechanism: &str,
+    error_code: i16,
+    offered: &[String],
+) -> Fault {
+    let error = show_error(error_code);
+    let (problem, advice) = if offered.is_empty() {
+        (
+            format!("{server} takes no login on this port: {error}"),
+            "Set KAFKA_SECURITY_PROTOCOL to SSL or PLAINTEXT, or name the cluster's SASL port in KAFKA_BOOTSTRAP_SERVERS".to_owned(),
+        )
+    } else {
+        let offered = offered.iter().take(MECHANISMS_MAX).map(|name| quoted(name));
+        let offered = offered.collect::<Vec<_>>().join(", ");
+        (
+            format!("{server} does not take {mechanism} as KAFKA_SASL_MECHANISM: {error}"),
+            format!("It offers {offered}"),
+        )
+    };
+    Fault::last(Stop::refused(Peer::Broker, problem, advice))
+}
+
+/// The broker does not know us.
+pub(super) fn no_login(
+    server: &str,
+    mechanism: &SaslMechanism,
+    error_code: i16,
+    said: &str,
+) -> Fault {
+    let advice = match mechanism {
+        SaslMechanism::Plain(_) | SaslMechanism::Scram(..) => {
+            "Mend KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE); the user must be known for this mechanism"
+        }
+        SaslMechanism::AwsMskIam => {
+            "Grant kafka-cluster:Connect on the cluster to the AWS identity of this run; the machine's clock must be right too"
+        }
+    };
+    let problem = format!(
+        "{server} refuses the login with {}: {said} ({})",
+        name(mechanism),
+        show_error(error_code)
+    );
+    Fault::last(Stop::refused(Peer::Broker, problem, advice))
+}
+
+/// What a broker says, fit for a message: no control characters, not endless.
+pub(super) fn quoted(said: &str) -> String {
+    said.chars().filter(|letter| !letter.is_control()).take(SAID_CHARS_MAX).collect()
 }
 
 pub(super) fn show_bootstrap(config: &KafkaConfig) -> String {

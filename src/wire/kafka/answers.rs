@@ -7,6 +7,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeConfigsResponse, FetchResponse, InitProducerIdResponse,
     ListOffsetsResponse, MetadataResponse, OffsetForLeaderEpochResponse, ResponseHeader,
+    SaslAuthenticateResponse, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
@@ -214,6 +215,38 @@ pub fn describe_configs(frame: &[u8], version: i16) -> Result<Configs, Garbled> 
         throttle_ms: throttle_ms(answer.throttle_time_ms),
         error_code: result.error_code,
         values: told_values(result),
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshaken {
+    pub error_code: i16,
+    /// Those that the broker offers.
+    pub mechanisms: Vec<String>,
+}
+
+pub fn sasl_handshake(frame: &[u8], version: i16) -> Result<Handshaken, Garbled> {
+    let answer: SaslHandshakeResponse = decode(&shape::SASL_HANDSHAKE, version, frame)?;
+    let mechanisms = answer.mechanisms.iter().map(ToString::to_string).collect();
+    Ok(Handshaken { error_code: answer.error_code, mechanisms })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    pub error_code: i16,
+    pub error_message: Option<String>,
+    pub heard: Bytes,
+    /// 0: for as long as the connection lasts.
+    pub session_lifetime_ms: u64,
+}
+
+pub fn sasl_authenticate(frame: &[u8], version: i16) -> Result<Authenticated, Garbled> {
+    let answer: SaslAuthenticateResponse = decode(&shape::SASL_AUTHENTICATE, version, frame)?;
+    Ok(Authenticated {
+        error_code: answer.error_code,
+        error_message: answer.error_message.map(|text| text.to_string()),
+        heard: answer.auth_bytes,
+        session_lifetime_ms: u64::try_from(answer.session_lifetime_ms).unwrap_or(0),
     })
 }
 

@@ -10,11 +10,12 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, BrokerId, DescribeConfigsRequest, FetchRequest,
     InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
-    RequestHeader, TopicName,
+    RequestHeader, SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
 use crate::limits::FETCH_BYTES;
+use crate::wire::sasl::Word;
 
 /// The newest `ApiVersions` that is spoken; a broker that does not know it answers
 /// `UNSUPPORTED_VERSION` in the form of version 0.
@@ -56,6 +57,12 @@ pub enum Ask<'a> {
         topic: &'a str,
         names: &'static [&'static str],
     },
+    SaslHandshake {
+        mechanism: &'static str,
+    },
+    SaslAuthenticate {
+        word: &'a Word,
+    },
 }
 
 impl Ask<'_> {
@@ -68,6 +75,8 @@ impl Ask<'_> {
             Ask::EpochEnd { .. } => "OffsetForLeaderEpoch",
             Ask::Fetch { .. } => "Fetch",
             Ask::DescribeConfigs { .. } => "DescribeConfigs",
+            Ask::SaslHandshake { .. } => "SaslHandshake",
+            Ask::SaslAuthenticate { .. } => "SaslAuthenticate",
         }
     }
 
@@ -132,6 +141,15 @@ impl Ask<'_> {
                     .with_configuration_keys(Some(names.iter().map(|name| text(name)).collect()));
                 let body = DescribeConfigsRequest::default().with_resources(vec![resource]);
                 frame(out, &head(ApiKey::DescribeConfigs), &body)
+            }
+            Ask::SaslHandshake { mechanism } => {
+                let body = SaslHandshakeRequest::default().with_mechanism(text(mechanism));
+                frame(out, &head(ApiKey::SaslHandshake), &body)
+            }
+            Ask::SaslAuthenticate { word } => {
+                let word = bytes::Bytes::copy_from_slice(word.reveal());
+                let body = SaslAuthenticateRequest::default().with_auth_bytes(word);
+                frame(out, &head(ApiKey::SaslAuthenticate), &body)
             }
         }
     }

@@ -367,3 +367,17 @@ pub const DESCRIBE_CONFIGS: Shape = Shape {
         TAGS,
     ],
 };
+
+pub const SASL_HANDSHAKE: Shape = Shape {
+    name: "SaslHandshake",
+    flexible: NEVER,
+    header_tags: NEVER,
+    fields: &[always(I16), always(Part::List(&[always(Part::Text)]))],
+};
+
+pub const SASL_AUTHENTICATE: Shape = Shape {
+    name: "SaslAuthenticate",
+    flexible: 2,
+    header_tags: 2,
+    fields: &[always(I16), always(Part::Text), always(Part::Blob), since(1, I64), TAGS],
+};

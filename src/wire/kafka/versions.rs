@@ -55,6 +55,9 @@ const METADATA: Spoken = spoken(ApiKey::Metadata, "Metadata", 4, 12);
 const INIT_PRODUCER_ID: Spoken = spoken(ApiKey::InitProducerId, "InitProducerId", 0, 4);
 const EPOCH_END: Spoken = spoken(ApiKey::OffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4);
 const DESCRIBE_CONFIGS: Spoken = spoken(ApiKey::DescribeConfigs, "DescribeConfigs", 1, 4);
+const SASL_HANDSHAKE: Spoken = spoken(ApiKey::SaslHandshake, "SaslHandshake", 1, 1);
+// From version 1 on the answer says how long the login lasts.
+const SASL_AUTHENTICATE: Spoken = spoken(ApiKey::SaslAuthenticate, "SaslAuthenticate", 0, 1);
 
 impl Versions {
     pub fn negotiate(offers: &[Offer]) -> Result<Versions, Lacks> {
@@ -81,6 +84,12 @@ impl Versions {
     pub fn produce_with(&self, topic_id: Option<[u8; 16]>) -> i16 {
         if topic_id.is_some() { self.produce } else { self.produce.min(PRODUCE_BY_ID - 1) }
     }
+}
+
+/// The versions of `SaslHandshake` and `SaslAuthenticate`; `None` where a broker is too old to
+/// take a login as requests (before Kafka 1.0).
+pub fn sasl(offers: &[Offer]) -> Option<(i16, i16)> {
+    Some((pick(offers, &SASL_HANDSHAKE)?, pick(offers, &SASL_AUTHENTICATE)?))
 }
 
 fn pick(offers: &[Offer], spoken: &Spoken) -> Option<i16> {

@@ -6,7 +6,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub(super) const GROUP_BYTES: usize = 3;
 pub(super) const GROUP_CHARS: usize = 4;
 
-pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) {
+pub(in crate::wire) fn write(bytes: &[u8], out: &mut Vec<u8>) {
     for group in bytes.chunks(GROUP_BYTES) {
         let mut bits = [0; 4];
         bits[1..=group.len()].copy_from_slice(group);
@@ -18,9 +18,33 @@ pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The bytes, or `None` if it is not what [`write`] makes of them.
+pub(in crate::wire) fn read(text: &str) -> Option<Vec<u8>> {
+    let chars = text.as_bytes();
+    if !chars.len().is_multiple_of(GROUP_CHARS) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(chars.len() / GROUP_CHARS * GROUP_BYTES);
+    for group in chars.chunks(GROUP_CHARS) {
+        let mut bits = 0;
+        for char in group {
+            // Padding counts as zeros; whether it is in its place is seen below.
+            let digit = ALPHABET.iter().position(|digit| digit == char);
+            let digit = digit.or((*char == b'=').then_some(0))?;
+            bits = bits << 6 | u32::try_from(digit).ok()?;
+        }
+        let padding = group.iter().rev().take_while(|char| **char == b'=').count();
+        let kept = GROUP_BYTES.checked_sub(padding)?;
+        out.extend_from_slice(bits.to_be_bytes().get(1..=kept)?);
+    }
+    let mut again = Vec::with_capacity(chars.len());
+    write(&out, &mut again);
+    (again == chars).then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::write;
+    use super::{read, write};
 
     /// RFC 4648, section 10; the last two reach all ends of the alphabet (Python's base64).
     #[test]
@@ -41,6 +65,16 @@ mod tests {
             let mut out = Vec::new();
             write(bytes, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{bytes:?}");
+            assert_eq!(read(expected).as_deref(), Some(bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_none() {
+        for text in
+            ["Zg", "Zg=", "Zh==", "Z===", "====", "Zg==Zg==", "Zm9=", "=m9v", "Zm 9", "Zm9v\n"]
+        {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@
 //! escape: then pieces and fields are copied sixteen bytes at a time, a little too far, and
 //! the next copy overwrites the excess. The output is what `serde_json` writes, to the byte.
 
-mod base64;
+pub(in crate::wire) mod base64;
 pub mod dead_letter;
 pub mod json;
 #[cfg(test)]

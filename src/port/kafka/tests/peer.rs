@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
-use super::super::{KafkaConfig, KafkaPartition};
+use super::super::{KafkaConfig, KafkaPartition, Security};
 use crate::wire::batch_writer::BatchWriter;
 use crate::wire::compress::Compression;
 use crate::wire::record_batch::Batch;
@@ -96,6 +96,7 @@ pub(super) fn partition_at(ports: &[u16]) -> KafkaPartition {
         topic: "t".into(),
         partition: 0,
         client_id: "test".into(),
+        security: Security::default(),
     })
 }
 

@@ -69,6 +69,7 @@ class Node:
 class Cluster:
     def __init__(self, version: str, directory: Path, nodes: int = 1, heap: str = "384m", **settings):
         self.version, self.dir, self.heap = version, directory, heap
+        self.format_arguments: list[str] = []
         many = nodes > 1
         self.settings = {
             "offsets.topic.replication.factor": 3 if many else 1,
@@ -99,7 +100,8 @@ class Cluster:
         for node in self.nodes:
             node.write(voters)
         formats = [subprocess.Popen([*JAVA, "-Xmx128m", "-cp", class_path(self.version), "kafka.tools.StorageTool",
-                                     "format", "-t=" + cluster_id, "-c", str(node.dir / "server.properties")],
+                                     "format", "-t=" + cluster_id, "-c", str(node.dir / "server.properties"),
+                                     *self.format_arguments],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                    for node in self.nodes]
         for process in formats:

@@ -228,7 +228,7 @@ impl<'a> Services<'a> {
         };
         let http = Http::new(&lookup).map_err(one_problem)?;
         let region =
-            credentials::region(aws.region.as_deref(), &aws.variables).map_err(one_problem)?;
+            credentials::region(aws.region.as_deref(), &aws.variables).map_err(Box::new)?;
         let credentials = Credentials::find(&aws.variables, &http, &region, aws.variant);
         Ok(Services { aws, region, http, credentials })
     }

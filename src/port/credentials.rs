@@ -316,9 +316,8 @@ impl Link for Environment {
     }
 }
 
-/// The region to sign for: that of the settings, of the profile, of the instance. The error
-/// is a line for the list of problems.
-pub fn region(given: Option<&str>, variables: &AwsVariables) -> Result<String, String> {
+/// The region to sign for: that of the settings, of the profile, of the instance.
+pub fn region(given: Option<&str>, variables: &AwsVariables) -> Result<String, Stop> {
     if let Some(given) = given {
         return checked_region(given.to_owned(), "AWS_REGION");
     }
@@ -328,18 +327,23 @@ pub fn region(given: Option<&str>, variables: &AwsVariables) -> Result<String, S
     };
     match Instance::new(variables).region() {
         Ok(region) => checked_region(region, "the region of the instance"),
-        Err(why) => Err(format!(
+        // The instance has one, and will say so.
+        Err(NoKeys::Passing(problem)) => {
+            Err(Stop::GaveUp { peer: Peer::Source, attempts: 1, seconds: 0, problem })
+        }
+        Err(why) => Err(Stop::Settings(vec![format!(
             "AWS_REGION is missing: requests to S3 and DynamoDB are signed for a region, and none is to be found elsewhere (profile: {of_profile}; instance: {})",
             why.words()
-        )),
+        )])),
     }
 }
 
-fn checked_region(region: String, origin: &str) -> Result<String, String> {
+fn checked_region(region: String, origin: &str) -> Result<String, Stop> {
     if is_region(&region) {
         Ok(region)
     } else {
-        Err(format!("{origin} is not the name of a region, like eu-west-1"))
+        let problem = format!("{origin} is not the name of a region, like eu-west-1");
+        Err(Stop::Settings(vec![problem]))
     }
 }
 

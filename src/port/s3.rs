@@ -195,6 +195,7 @@ impl Source for S3 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::credentials::{Link, NoKeys, Renewal};
     use crate::port::http_script::{Act, Script, answer};
     use crate::wire::aws_endpoint::Variant;
 
@@ -279,6 +280,46 @@ mod tests {
             assert!(request.contains("x-amz-request-payer: requester\r\n"), "{request}");
             assert!(request.contains(";x-amz-request-payer"), "{request}");
             assert!(!request.contains("hush"), "{request}");
+        }
+    }
+
+    /// Other keys each time that it is asked.
+    struct Renewing(u32);
+
+    impl Link for Renewing {
+        fn name(&self) -> &'static str {
+            "renewing"
+        }
+        fn keys(&mut self) -> Result<aws_credential_types::Credentials, NoKeys> {
+            self.0 += 1;
+            let id = format!("KEY{}", self.0);
+            Ok(aws_credential_types::Credentials::new(id, "hush", None, None, "test"))
+        }
+        fn renewal(&self) -> Renewal {
+            Renewal::Itself
+        }
+    }
+
+    #[test]
+    fn credentials_past_their_time_are_renewed_at_once() {
+        let expired = "<Error><Code>ExpiredToken</Code></Error>";
+        let script = Script::run(vec![vec![
+            answer("400 Bad", "", expired),
+            answer("200 OK", ETAG, "abc"),
+            answer("200 OK", ETAG, "abc"),
+        ]]);
+        let mut source = source(&script);
+        source.credentials = Credentials::from_chain(vec![Box::new(Renewing(0))]);
+        assert!(matches!(source.open(0, None, None), Err(Fault::Passing(_))));
+        for _ in 0..2 {
+            source.open(0, None, None).unwrap();
+            assert_eq!(drain(&mut source).0, "abc");
+        }
+        drop(source);
+        let requests = script.requests();
+        assert_eq!(requests.len(), 3);
+        for (request, key) in requests.iter().zip(["key1", "key2", "key2"]) {
+            assert!(request.contains(&format!("credential={key}/")), "{request}");
         }
     }
 

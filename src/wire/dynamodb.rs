@@ -275,7 +275,7 @@ fn judge(
             "The key of the table must be job_id (type S, partition key) and nothing else. Create such a table, or mend DYNAMODB_TABLE".into()
         }
         "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-            "AWS does not know these credentials: mend AWS_ACCESS_KEY_ID, or AWS_SESSION_TOKEN, which belongs to it".into()
+            "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them".into()
         }
         "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => {
             "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is not the region of the endpoint".into()

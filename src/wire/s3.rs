@@ -295,7 +295,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
             "Allow s3:GetObject on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
         ),
         "InvalidAccessKeyId" | "InvalidToken" | "UnrecognizedClientException" => {
-            "AWS does not know these credentials: mend AWS_ACCESS_KEY_ID, or AWS_SESSION_TOKEN, which belongs to it".into()
+            "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them".into()
         }
         "SignatureDoesNotMatch" => {
             "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID".into()

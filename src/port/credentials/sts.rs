@@ -96,7 +96,11 @@ fn refused(role: &Role, refusal: Refusal, permission: &str) -> NoKeys {
         Refusal::Passing(problem) => return NoKeys::Passing(problem),
         Refusal::Final { code, problem } => (code, problem),
     };
+    let is_late = ["Signature expired", "Signature not yet current"];
     let advice = match code.as_str() {
+        _ if is_late.iter().any(|words| problem.contains(words)) => {
+            "This machine's clock is wrong: set it (chrony, systemd-timesyncd)".to_owned()
+        }
         "ExpiredTokenException" | "ExpiredToken" => {
             "What the role is asked with is past its time: renew it".to_owned()
         }
@@ -166,6 +170,10 @@ mod tests {
     use crate::port::http_script::{Act, Script, answer};
 
     const GOOD: &str = "<R><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>hush</SecretAccessKey><SessionToken>whisper</SessionToken><Expiration>2094-11-06T08:49:37Z</Expiration></Credentials></AssumeRoleResult></R>";
+
+    fn late() -> String {
+        error("SignatureDoesNotMatch").replace(">m<", ">Signature expired: 2020 is now earlier<")
+    }
 
     fn error(code: &str) -> String {
         format!(
@@ -273,6 +281,7 @@ mod tests {
             (answer("403 No", "", &error("ExpiredToken")), "renew it"),
             (answer("403 No", "", &error("InvalidClientTokenId")), "mend them"),
             (answer("403 No", "", &error("RegionDisabledException")), "Switch STS on"),
+            (answer("403 No", "", &late()), "clock is wrong"),
             (answer("503 No", "", ""), "passing: STS answers HTTP 503"),
             (answer("200 OK", "", "<x/>"), "passing: STS answers without its AccessKeyId"),
             (

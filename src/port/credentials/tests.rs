@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::UNIX_EPOCH;
 
 use super::*;
+use crate::port::http_script::{Script, answer};
 
 pub(super) type Values<'a> = &'a [(&'a str, &'a str)];
 
@@ -97,11 +98,17 @@ fn where_nobody_knows_all_are_named_in_order() {
 fn the_region_is_looked_for_too() {
     let quiet = [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nowhere")];
     assert_eq!(region(Some("eu-west-1"), &variables(&quiet)), Ok("eu-west-1".into()));
-    let problem = region(None, &variables(&quiet)).unwrap_err();
+    let problem = region(None, &variables(&quiet)).unwrap_err().to_string();
     for words in ["AWS_REGION is missing", "profile: there is no profile default", "DISABLED"] {
         assert!(problem.contains(words), "{problem}");
     }
-    assert!(region(Some("evil.example/"), &variables(&quiet)).is_err());
+    let odd = region(Some("evil.example/"), &variables(&quiet)).unwrap_err();
+    assert_eq!(odd.exit_code(), 1);
+    let script = Script::run(vec![vec![answer("503 Busy", "", "")]]);
+    let busy =
+        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", script.endpoint.as_str()), ("HOME", "/nowhere")];
+    let stop = region(None, &variables(&busy)).unwrap_err();
+    assert_eq!(stop.exit_code(), 75, "{stop}");
 }
 
 // --- Renewal ----------------------------------------------------------------------------

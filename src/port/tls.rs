@@ -230,3 +230,7 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "tls/tests.rs"]
+mod tests;

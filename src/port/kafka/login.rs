@@ -117,7 +117,7 @@ fn turned_away(server: &str, login: &Login, answer: &Authenticated) -> Fault {
 }
 
 /// Some time before the broker ends it, and never so early that nothing gets done.
-fn renewal(since: Instant, lifetime_ms: u64) -> Option<Instant> {
+pub(super) fn renewal(since: Instant, lifetime_ms: u64) -> Option<Instant> {
     if lifetime_ms == 0 {
         return None;
     }

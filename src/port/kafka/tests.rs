@@ -1,5 +1,6 @@
 //! The broker port against scripted peers: what they answer, cut, garble or leave out.
 
+mod login;
 mod peer;
 
 use super::*;

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 
 import pytest
 
@@ -13,22 +14,32 @@ from lab.consumer import log_range
 ROWS = int(os.environ.get("BENCH_ROWS", 5_000_000))
 
 
+@pytest.fixture(scope="module")
+def warm(own_cluster):
+    """A broker as one would run it: with its optimizing compiler, which needs some rows to wake up."""
+    return own_cluster(heap="1g", java=[])
+
+
 @pytest.mark.bench
 @pytest.mark.parametrize("compression", ["gzip", "none", "lz4", "snappy", "zstd"])
 @pytest.mark.parametrize("source", ["s3", "file"])
-def test_rows_per_second(lab, source, compression, figure):
+def test_rows_per_second(lab, warm, source, compression, figure):
     """80-byte rows, 10 columns, one local broker."""
     if source == "file" and compression != "gzip":
         pytest.skip("one is enough")
     table = csvgen.plain(lab.dir / "in.csv", ROWS)
-    topic = lab.topic()
-    if source == "s3":
-        job = lab.job(lab.put(table.path), topic, KAFKA_COMPRESSION=compression)
-    else:
-        job = lab.job(None, topic, SOURCE=str(table.path), KAFKA_COMPRESSION=compression)
-    run = job.start(measure=True)
-    assert run.wait(600) == 0, run.said
-    assert log_range(lab.kafka.bootstrap, topic) == (0, ROWS)
-    lab.kafka.delete_topic(topic)
+    key = lab.put(table.path)
+    # The first round wakes the broker's compiler.
+    for _ in range(2):
+        topic = lab.topic(warm)
+        job = (lab.job(key, topic, warm, KAFKA_COMPRESSION=compression) if source == "s3"
+               else lab.job(None, topic, warm, SOURCE=str(table.path), KAFKA_COMPRESSION=compression))
+        run = job.start(measure=True)
+        assert run.wait(600) == 0, run.said
+        assert log_range(warm.bootstrap, topic) == (0, ROWS)
+        warm.delete_topic(topic)
+    lab.s3.api.delete_object(Bucket=lab.bucket, Key=key)
+    waited = re.search(r"waited_broker_percent=(\d+)", run.said)
     figure(f"{source}, {compression}: {ROWS} rows of 80 bytes in {run.elapsed:.2f} s: {ROWS / run.elapsed:,.0f} rows/s; "
-           f"{run.cpu_seconds:.2f} s of CPU: {ROWS / run.cpu_seconds:,.0f} rows/s of CPU; peak {run.peak_kib / 1024:.1f} MiB")
+           f"{run.cpu_seconds:.2f} s of CPU: {ROWS / run.cpu_seconds:,.0f} rows/s of CPU; "
+           f"waited for the broker {waited[1] if waited else '?'} % of the time; peak {run.peak_kib / 1024:.1f} MiB")

@@ -99,7 +99,7 @@ def own_cluster(ground):
     """Clusters that a test may harm."""
     made = []
 
-    def make(version: str = "4.1.0", nodes: int = 1, **settings):
+    def make(version: str = "4.1.0", nodes: int = 1, **settings):  # heap and java too
         if os.environ.get("KAFKA_BOOTSTRAP_SERVERS_LAB"):
             pytest.skip("needs brokers of its own")
         cluster = kafka.Cluster(version, ground / f"own-{len(made)}", nodes, **settings)

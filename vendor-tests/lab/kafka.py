@@ -16,7 +16,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from .consumer import forget
 from .ground import CACHE, Server, free_port, wait_until
 
-JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+# Quick to start rather than quick to run: most brokers live for seconds.
+QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+JAVA = ["java", "-XX:-UsePerfData",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
 
 
@@ -28,7 +30,7 @@ def class_path(version: str) -> str:
 
 def tool(version: str, *arguments: str, timeout: float = 120) -> str:
     """Runs a class of the distribution, such as kafka.tools.DumpLogSegments."""
-    done = subprocess.run([*JAVA, "-Xmx512m", "-cp", class_path(version), *map(str, arguments)],
+    done = subprocess.run([*JAVA, *QUICK_START, "-Xmx512m", "-cp", class_path(version), *map(str, arguments)],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
         raise RuntimeError(f"{arguments[0]}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -43,7 +45,7 @@ class Node:
         # Where clients of the PROXIED listener are told to come; a proxy binds it when a test wants one.
         self.proxy_port = free_port()
         self.server = Server(f"kafka {cluster.version} node {node_id}",
-                             [*JAVA, f"-Xmx{cluster.heap}", "-cp", class_path(cluster.version), "kafka.Kafka",
+                             [*JAVA, *cluster.java, f"-Xmx{cluster.heap}", "-cp", class_path(cluster.version), "kafka.Kafka",
                               self.dir / "server.properties"], self.dir / "server.log")
 
     def write(self, voters: str):
@@ -67,9 +69,11 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, version: str, directory: Path, nodes: int = 1, heap: str = "384m", **settings):
+    def __init__(self, version: str, directory: Path, nodes: int = 1, heap: str = "384m",
+                 java: list | None = None, **settings):
         self.version, self.dir, self.heap = version, directory, heap
         self.format_arguments: list[str] = []
+        self.java = QUICK_START if java is None else java
         many = nodes > 1
         self.settings = {
             "offsets.topic.replication.factor": 3 if many else 1,
@@ -99,7 +103,7 @@ class Cluster:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for node in self.nodes:
             node.write(voters)
-        formats = [subprocess.Popen([*JAVA, "-Xmx128m", "-cp", class_path(self.version), "kafka.tools.StorageTool",
+        formats = [subprocess.Popen([*JAVA, *QUICK_START, "-Xmx128m", "-cp", class_path(self.version), "kafka.tools.StorageTool",
                                      "format", "-t=" + cluster_id, "-c", str(node.dir / "server.properties"),
                                      *self.format_arguments],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -148,12 +148,22 @@ pub struct ProducerIdentity {
 /// Is shown a record: offset, key, value.
 pub type RecordVisitor<'a> = dyn FnMut(i64, Option<&[u8]>, Option<&[u8]>) + 'a;
 
+/// Is shown a partition batch by batch, each record after the header of its batch.
+pub trait BatchVisitor {
+    /// Whether the records of this batch are wanted; without it they are not decompressed.
+    fn batch(&mut self, header: &BatchHeader) -> bool;
+
+    fn record(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>);
+}
+
 /// What of a read the caller wants.
 pub enum Visit<'a> {
     /// The header of each batch; the records are not decompressed.
     Headers(&'a mut dyn FnMut(&BatchHeader)),
     /// Each record.
     Records(&'a mut RecordVisitor<'a>),
+    /// Each record, and whose it is.
+    Batches(&'a mut dyn BatchVisitor),
 }
 
 /// Where a read has come to.

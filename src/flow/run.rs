@@ -4,7 +4,7 @@ use super::copy::copy;
 use super::finish::finish;
 use super::job::Job;
 use super::keeper::Keeper;
-use super::ports::{Broker, Ledger, Now, Ports};
+use super::ports::{Broker, Ledger, Now, Ports, Source, World};
 use super::resume::resume;
 use crate::event::{Event, Lane as Which, Progress, Summary};
 use crate::limits::WAIT_SLICE_MS;
@@ -34,7 +34,12 @@ pub fn run(job: &Job, ports: &mut Ports<'_>) -> Outcome {
 /// What every step of the flow has at hand.
 pub struct Run<'a, 'p> {
     pub job: &'a Job,
-    ports: &'a mut Ports<'p>,
+    /// A run that only reads the ledger has neither source nor partitions.
+    source: Option<&'a mut (dyn Source + 'p)>,
+    main: Option<&'a mut (dyn Broker + 'p)>,
+    dead: Option<&'a mut (dyn Broker + 'p)>,
+    ledger: &'a mut (dyn Ledger + 'p),
+    world: &'a mut (dyn World + 'p),
     pub keeper: Keeper,
     pub counts: Summary,
     pub source_bytes: u64,
@@ -43,13 +48,33 @@ pub struct Run<'a, 'p> {
 }
 
 impl<'a, 'p> Run<'a, 'p> {
-    fn new(job: &'a Job, ports: &'a mut Ports<'p>) -> Run<'a, 'p> {
-        let began_ms = ports.world.now().monotonic_ms;
-        let run_id = format!("{:016x}{:016x}", ports.world.random(), ports.world.random());
+    pub(super) fn new(job: &'a Job, ports: &'a mut Ports<'p>) -> Run<'a, 'p> {
+        let mut run = Run::of_ledger(job, &mut *ports.ledger, &mut *ports.world);
+        run.source = Some(&mut *ports.source);
+        run.main = Some(&mut *ports.main);
+        run.dead = match &mut ports.dead {
+            Some(dead) => Some(&mut **dead),
+            None => None,
+        };
+        run
+    }
+
+    /// For what only reads the ledger.
+    pub(super) fn of_ledger(
+        job: &'a Job,
+        ledger: &'a mut (dyn Ledger + 'p),
+        world: &'a mut (dyn World + 'p),
+    ) -> Run<'a, 'p> {
+        let began_ms = world.now().monotonic_ms;
+        let run_id = format!("{:016x}{:016x}", world.random(), world.random());
         Run {
             job,
             keeper: Keeper::new(job, run_id, began_ms),
-            ports,
+            source: None,
+            main: None,
+            dead: None,
+            ledger,
+            world,
             counts: Summary::default(),
             source_bytes: 0,
             began_ms,
@@ -57,40 +82,62 @@ impl<'a, 'p> Run<'a, 'p> {
         }
     }
 
-    pub fn source(&mut self) -> &mut dyn super::ports::Source {
-        self.ports.source
+    pub fn source(&mut self) -> &mut dyn Source {
+        match &mut self.source {
+            Some(source) => &mut **source,
+            None => unreachable!("a run of the ledger alone opens no source"),
+        }
     }
 
     pub fn ledger(&mut self) -> &mut dyn Ledger {
-        self.ports.ledger
+        self.ledger
     }
 
     pub fn broker(&mut self, which: Which) -> &mut dyn Broker {
-        match (which, &mut self.ports.dead) {
-            (Which::Dead, Some(dead)) => *dead,
-            (Which::Dead, None) => unreachable!("a dead-letter lane without its port"),
-            (Which::Main, _) => self.ports.main,
+        match self.place_of(which) {
+            Some(broker) => &mut **broker,
+            None => unreachable!("a lane without its port, or while its port is lent"),
+        }
+    }
+
+    /// The port apart from the run, for a visitor that needs the run while the port reads.
+    pub fn lend(&mut self, which: Which) -> &'a mut (dyn Broker + 'p) {
+        match self.place_of(which).take() {
+            Some(broker) => broker,
+            None => unreachable!("a lane without its port, or lent twice"),
+        }
+    }
+
+    pub fn give_back(&mut self, which: Which, broker: &'a mut (dyn Broker + 'p)) {
+        let before = self.place_of(which).replace(broker);
+        assert!(before.is_none(), "only what was lent comes back");
+    }
+
+    fn place_of(&mut self, which: Which) -> &mut Option<&'a mut (dyn Broker + 'p)> {
+        match which {
+            Which::Main => &mut self.main,
+            Which::Dead => &mut self.dead,
         }
     }
 
     pub fn now(&mut self) -> Now {
-        self.ports.world.now()
+        self.world.now()
     }
 
     pub fn random(&mut self) -> u64 {
-        self.ports.world.random()
+        self.world.random()
     }
 
     pub fn is_gone(&mut self, host: &str) -> bool {
-        self.ports.world.is_gone(host)
+        self.world.is_gone(host)
     }
 
     pub fn tell(&mut self, event: &Event<'_>) {
-        self.ports.world.tell(event);
+        self.world.tell(event);
     }
 
     pub fn stop_asked(&mut self) -> Result<(), Stop> {
-        match self.ports.world.stop_asked() {
+        match self.world.stop_asked() {
             Some(by) => Err(Stop::Interrupted { by }),
             None => Ok(()),
         }
@@ -106,7 +153,7 @@ impl<'a, 'p> Run<'a, 'p> {
                 return Ok(());
             }
             let slice_ms = left_ms.min(WAIT_SLICE_MS);
-            self.ports.world.wait(slice_ms);
+            self.world.wait(slice_ms);
             left_ms -= slice_ms;
             self.tend()?;
         }

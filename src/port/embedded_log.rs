@@ -16,8 +16,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::flow::ports::{
-    Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, TopicSettings,
-    Trouble, Visit,
+    Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, RecordVisitor,
+    TopicSettings, Trouble, Visit,
 };
 use crate::limits::{BATCH_UNCOMPRESSED_BYTES_MAX, FETCH_BYTES, LOG_BATCH_BYTES_MAX};
 use crate::port::partition_file::{Identity, PARTITION_NAME};
@@ -158,13 +158,14 @@ impl EmbeddedLog {
             match &mut visit {
                 Visit::Headers(visit) => visit(&header),
                 Visit::Records(visit) => {
-                    let bytes_max = BATCH_UNCOMPRESSED_BYTES_MAX;
-                    for record in records(&header, batch, bytes_max, &mut self.scratch)? {
-                        let record = record?;
-                        let offset = header.base_offset + i64::from(record.offset_delta);
-                        if (from..to).contains(&offset) {
-                            visit(offset, record.key, record.value);
-                        }
+                    visit_records((from, to), (&header, batch), &mut self.scratch, *visit)?;
+                }
+                Visit::Batches(visitor) => {
+                    if visitor.batch(&header) {
+                        let mut visit = |offset, key: Option<&[u8]>, value: Option<&[u8]>| {
+                            visitor.record(offset, key, value);
+                        };
+                        visit_records((from, to), (&header, batch), &mut self.scratch, &mut visit)?;
                     }
                 }
             }
@@ -259,6 +260,22 @@ impl Broker for EmbeddedLog {
         self.is_connected = false;
         self.in_flight.take()
     }
+}
+
+fn visit_records(
+    (from, to): (i64, i64),
+    (header, batch): (&BatchHeader, &[u8]),
+    scratch: &mut Vec<u8>,
+    visit: &mut RecordVisitor<'_>,
+) -> Result<(), BadBatch> {
+    for record in records(header, batch, BATCH_UNCOMPRESSED_BYTES_MAX, scratch)? {
+        let record = record?;
+        let offset = header.base_offset + i64::from(record.offset_delta);
+        if (from..to).contains(&offset) {
+            visit(offset, record.key, record.value);
+        }
+    }
+    Ok(())
 }
 
 fn lock(dir: &Path) -> Result<File, Box<Stop>> {

@@ -124,6 +124,8 @@ pub enum Holder {
     /// We hold it: our `run_id`, not `COMPLETED`, a revision below the one that is written (so
     /// that a delayed write never undoes a later one) and a `last_line` that does not go back.
     Us { run_id: String, revision: u64, last_line: u64 },
+    /// Nobody any more: the item is `COMPLETED`, and as it was read.
+    Finished { run_id: Option<String>, revision: Option<u64> },
 }
 
 /// How many identities must be stored already for a write to take effect.
@@ -158,6 +160,9 @@ impl OnlyIf {
                     && item.run_id.as_ref() == Some(run_id)
                     && item.revision.is_some_and(|stored| stored < *revision)
                     && item.last_line.is_some_and(|stored| stored <= *last_line)
+            }
+            Holder::Finished { run_id, revision } => {
+                completed && item.run_id == *run_id && item.revision == *revision
             }
         };
         let stored = |lane: &LaneItem| lane.producers.as_ref().map_or(0, Vec::len);

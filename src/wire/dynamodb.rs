@@ -151,7 +151,7 @@ impl Expression {
                 let job_id = self.name("job_id");
                 return format!("attribute_not_exists({job_id})");
             }
-            Holder::Unchanged { run_id, revision } => {
+            Holder::Unchanged { run_id, revision } | Holder::Finished { run_id, revision } => {
                 let job_id = self.name("job_id");
                 terms.push(format!("attribute_exists({job_id})"));
                 let alias = self.name("run_id");
@@ -176,7 +176,10 @@ impl Expression {
         }
         let status = self.name("status");
         let completed = self.text("completed", Status::Completed.name());
-        terms.push(format!("(attribute_not_exists({status}) OR {status} <> {completed})"));
+        terms.push(match &only_if.holder {
+            Holder::Finished { .. } => format!("{status} = {completed}"),
+            _ => format!("(attribute_not_exists({status}) OR {status} <> {completed})"),
+        });
         let producers = match only_if.identities {
             Identities::Any => None,
             Identities::Main(count) => Some(("producers", count)),

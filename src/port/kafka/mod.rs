@@ -432,6 +432,16 @@ impl Walk {
                     Visit::Records(visit) => self
                         .records(&header, batch, visit)
                         .map_err(|bad| (header.base_offset, bad))?,
+                    Visit::Batches(visitor) => {
+                        let are_wanted = visitor.batch(&header);
+                        if are_wanted && !header.is_control() {
+                            let mut visit = |offset, key: Option<&[u8]>, value: Option<&[u8]>| {
+                                visitor.record(offset, key, value);
+                            };
+                            self.records(&header, batch, &mut visit)
+                                .map_err(|bad| (header.base_offset, bad))?;
+                        }
+                    }
                 }
             }
             self.pass(header.last_offset());

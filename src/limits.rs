@@ -167,6 +167,14 @@ pub const STOP_GRACE_MS: u64 = 1_000;
 pub const PROGRESS_MS: u64 = 200;
 /// A progress line in a log, at most this often.
 pub const PROGRESS_LOG_MS: u64 = 10_000;
+/// Between two looks of `status --watch`.
+pub const WATCH_MS: u64 = 2_000;
+/// A job without a sign of life for so many of its leases is silent.
+pub const SILENT_LEASES: u64 = 3;
+/// The lease of an item that has none: the default of `LEASE_SECONDS`.
+pub const LEASE_SECONDS: u64 = 15;
+/// Jobs that one call of `status` looks at.
+pub const STATUS_JOBS_MAX: usize = 100;
 /// How much of the last error goes into the item.
 pub const ERROR_BYTES_MAX: usize = 1_024;
 

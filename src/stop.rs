@@ -157,6 +157,15 @@ pub enum Stop {
         job_id: String,
         missing: &'static str,
     },
+    NoSuchJob {
+        job_id: String,
+    },
+    /// What was loaded under other rules can not be compared under ours.
+    OtherRules {
+        job_id: String,
+        rules: u64,
+        version: String,
+    },
     NothingToAdopt {
         job_id: String,
         last_line: u64,
@@ -183,6 +192,10 @@ pub enum Stop {
         run_id: String,
         host: String,
     },
+    NotYetComplete {
+        job_id: String,
+        status: &'static str,
+    },
     Superseded {
         job_id: String,
         run_id: String,
@@ -208,6 +221,7 @@ impl Stop {
             }
             Stop::Interrupted { .. }
             | Stop::HeldBy { .. }
+            | Stop::NotYetComplete { .. }
             | Stop::Superseded { .. }
             | Stop::Contended { .. }
             | Stop::GaveUp { .. } => EXIT_AGAIN,
@@ -349,6 +363,14 @@ impl fmt::Display for Stop {
                 f,
                 "the checkpoint of job {job_id} has lost its {missing}: another program (the Python processor?) has overwritten it. Stop that program; then load the source under a new JOB_ID"
             ),
+            Stop::NoSuchJob { job_id } => write!(
+                f,
+                "the checkpoint store holds no job {job_id}. Mend JOB_ID, or the place of the checkpoint (DYNAMODB_TABLE and AWS_REGION, or CHECKPOINT)"
+            ),
+            Stop::OtherRules { job_id, rules, version } => write!(
+                f,
+                "job {job_id} was loaded by version {version}, whose rules for rows have number {rules}: compare it with that version, for this one reads some rows differently"
+            ),
             Stop::NothingToAdopt { job_id, last_line, topic, partition } => write!(
                 f,
                 "the checkpoint of job {job_id} says that {last_line} rows were sent, but {topic}/{partition} holds no record of this source. Mend KAFKA_TOPIC or KAFKA_PARTITION, or give a new JOB_ID to a new load"
@@ -364,6 +386,10 @@ impl fmt::Display for Stop {
             Stop::HeldBy { job_id, run_id, host } => write!(
                 f,
                 "another run holds job {job_id} and is alive: run {run_id} on {host}. Let it finish, or stop it; then start again"
+            ),
+            Stop::NotYetComplete { job_id, status } => write!(
+                f,
+                "job {job_id} is not complete yet, its status is {status}: there is nothing to prove before it is. Try again when it is complete"
             ),
             Stop::Superseded { job_id, run_id } => write!(
                 f,

@@ -16,7 +16,20 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("wire", &["limits", "settings", "stop", "event"]),
     ("flow", &["wire", "limits", "settings", "stop", "event"]),
     ("port", &["flow::ports", "wire", "limits", "settings", "stop", "event"]),
-    ("show", &["flow::run", "flow::Outcome", "wire", "limits", "settings", "stop", "event"]),
+    (
+        "show",
+        &[
+            "flow::run",
+            "flow::Outcome",
+            "flow::verify",
+            "flow::status",
+            "wire",
+            "limits",
+            "settings",
+            "stop",
+            "event",
+        ],
+    ),
     ("cli", &["wire", "limits", "settings", "stop", "event"]),
 ];
 

@@ -1,7 +1,8 @@
 //! What a run is asked to do, and which of it may never change within a job.
 
+use crate::limits::{ROW_BYTES_CEILING, ROW_BYTES_MAX};
 use crate::settings::{Csv, Header, OnBadRow};
-use crate::stop::Difference;
+use crate::stop::{Difference, Stop};
 use crate::wire::checkpoint::{Checkpoint, LaneItem};
 use crate::wire::compress::Compression;
 use crate::wire::csv::Dialect;
@@ -55,6 +56,99 @@ impl Job {
         match &self.on_bad_row {
             OnBadRow::Stop => None,
             OnBadRow::SetAside { topic } => Some(Target { topic: topic.clone(), partition: 0 }),
+        }
+    }
+
+    /// For what reads about a job: what is copied from where is in its item, see
+    /// [`Job::of_item`].
+    pub fn reader(job_id: String, bootstrap: String, retries_max: u32) -> Job {
+        Job {
+            job_id,
+            source: String::new(),
+            target: Target { topic: String::new(), partition: 0 },
+            bootstrap,
+            csv: Csv {
+                delimiter: b',',
+                delimiter_given: true,
+                quote: Some(b'"'),
+                header: Header::First,
+                columns: Vec::new(),
+                row_bytes_max: ROW_BYTES_MAX,
+            },
+            key_column: None,
+            on_bad_row: OnBadRow::Stop,
+            bad_rows_max: u64::MAX,
+            compression: Compression::None,
+            batch_bytes_max: 0,
+            checkpoint_interval_rows: u64::MAX,
+            lease_seconds: 0,
+            retries_max,
+            rows_per_second_max: None,
+            rows_max: None,
+            host: String::new(),
+            identity: String::new(),
+            version: String::new(),
+        }
+    }
+
+    /// The job as its item pins it, the reverse of [`Job::pinned_settings`]. `columns` are the
+    /// names of `CSV_COLUMNS`, which are needed only where the item has but their digest.
+    pub fn of_item(self, item: &Checkpoint, columns: Vec<String>) -> Result<Job, Stop> {
+        let lost = |missing| Stop::Overwritten { job_id: item.job_id.clone(), missing };
+        if let Some(rules) = item.rules.filter(|rules| *rules != RULES) {
+            let version = item.version.clone().unwrap_or_default();
+            return Err(Stop::OtherRules { job_id: item.job_id.clone(), rules, version });
+        }
+        let pinned = item.settings.as_deref().ok_or_else(|| lost("settings"))?;
+        let pin = |name: &str| {
+            let found = pinned.iter().find(|(stored, _)| stored == name);
+            found.map(|(_, value)| value.as_str()).ok_or_else(|| lost("settings"))
+        };
+        let byte = |text: &str| {
+            text.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        };
+        let quote = pin("quote")?;
+        let key_column = pin("key_column")?;
+        let bytes_max = pin("row_bytes_max")?.parse::<usize>().ok();
+        let pinned_columns = pin("columns")?;
+        let columns = match pinned_columns {
+            "" => Vec::new(),
+            text if text.starts_with('[') => {
+                serde_json::from_str(text).map_err(|_| lost("settings"))?
+            }
+            _ => columns,
+        };
+        let job = Job {
+            source: item.source.clone().ok_or_else(|| lost("source"))?,
+            target: Target {
+                topic: item.main.topic.clone().ok_or_else(|| lost("topic"))?,
+                partition: item.main.partition.ok_or_else(|| lost("partition"))?,
+            },
+            csv: Csv {
+                delimiter: byte(pin("delimiter")?).ok_or_else(|| lost("settings"))?,
+                delimiter_given: true,
+                quote: match quote {
+                    "none" => None,
+                    text => Some(byte(text).ok_or_else(|| lost("settings"))?),
+                },
+                header: if pin("header")? == "none" { Header::None } else { Header::First },
+                columns,
+                row_bytes_max: bytes_max
+                    .filter(|bytes_max| (1..=ROW_BYTES_CEILING).contains(bytes_max))
+                    .ok_or_else(|| lost("settings"))?,
+            },
+            key_column: Some(key_column.to_owned()).filter(|name| !name.is_empty()),
+            on_bad_row: match &item.dlq.topic {
+                Some(topic) => OnBadRow::SetAside { topic: topic.clone() },
+                None => OnBadRow::Stop,
+            },
+            ..self
+        };
+        let differences = job.differences(item);
+        if differences.is_empty() {
+            Ok(job)
+        } else {
+            Err(Stop::PinsDiffer { job_id: job.job_id, differences })
         }
     }
 

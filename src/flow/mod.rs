@@ -6,6 +6,9 @@
 //!   ├ tail      (what is there)      or fatal)    one in flight)    and lease)
 //!   ├ adopt     (the Python processor's rows)
 //!   └ identity  (stored before the first record)
+//!
+//! lookup ──item──> verify:  source ─> tape ─┐
+//!          └─────> status   partition ──────┴─> walk ─> proof or differences
 //! ```
 //!
 //! `patience` holds all waiting and repeating; `ports` are the traits to the world.
@@ -19,13 +22,18 @@ pub mod identity;
 pub mod job;
 pub mod keeper;
 pub mod lane;
+pub mod lookup;
 pub mod opening;
 pub mod patience;
 pub mod ports;
 pub mod resume;
 pub mod rows;
 pub mod run;
+pub mod status;
 pub mod tail;
 pub mod take;
+pub mod verify;
 
+pub use lookup::find;
 pub use run::{Outcome, run};
+pub use verify::verify;

@@ -191,7 +191,7 @@ fn course(
 }
 
 /// What an item says of a lane. Its identity may have begun beyond what is settled.
-fn place(
+pub(super) fn place(
     which: Which,
     target: Target,
     item: &Checkpoint,

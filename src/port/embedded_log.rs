@@ -179,7 +179,9 @@ impl Broker for EmbeddedLog {
     fn describe(&mut self) -> Result<Described, Fault> {
         self.idle()?;
         Ok(Described {
-            cluster_id: Some(self.identity.cluster_id.clone()),
+            // The rows' log and that of the dead letters are no cluster: the topic id tells one
+            // log from another.
+            cluster_id: None,
             topic_id: Some(self.identity.topic_id.clone()),
             leader_epoch: LEADER_EPOCH,
             replica_count: 1,

@@ -331,6 +331,9 @@ fn reason(stop: &Stop) -> &'static str {
     match stop {
         Stop::Complete { .. } => "complete",
         Stop::AlreadyComplete { .. } => "already_complete",
+        Stop::NoSuchJob { .. } => "no_such_job",
+        Stop::OtherRules { .. } => "other_rules",
+        Stop::NotYetComplete { .. } => "not_yet_complete",
         Stop::RowsReached { .. } => "rows_reached",
         Stop::Settings(_) => "settings",
         Stop::PinsDiffer { .. } => "pins_differ",

@@ -5,4 +5,6 @@ pub mod help;
 pub mod log;
 pub mod progress;
 pub mod rehearsal;
+pub mod status;
 pub mod teller;
+pub mod verify;

@@ -9,10 +9,8 @@ const BAR_CELLS: u64 = 24;
 /// The line, without the bytes that bring the cursor back.
 pub fn bar(progress: &Progress) -> String {
     let done = percent(progress.byte_offset, progress.source_bytes).min(100);
-    let full = done * BAR_CELLS / 100;
-    let cells: String = (0..BAR_CELLS).map(|cell| if cell < full { '█' } else { '░' }).collect();
     let mut parts = vec![
-        format!("{cells} {done:>3} %"),
+        format!("{} {done:>3} %", cells(done)),
         counted(progress.row, "row"),
         format!("{} rows/s", count(per_second(progress.rows_here, progress.elapsed_ms))),
     ];
@@ -28,6 +26,12 @@ pub fn bar(progress: &Progress) -> String {
         parts.push(format!("{} {retries}", count(progress.retries)));
     }
     parts.join("  ")
+}
+
+/// The bar alone.
+pub(super) fn cells(percent: u64) -> String {
+    let full = percent.min(100) * BAR_CELLS / 100;
+    (0..BAR_CELLS).map(|cell| if cell < full { '█' } else { '░' }).collect()
 }
 
 #[cfg(test)]

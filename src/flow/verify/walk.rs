@@ -1,0 +1,374 @@
+//! Along a partition from offset to offset: whose is each record, which number has it, and is
+//! it the one that belongs there?
+//!
+//! ```text
+//! partition   [ours 1..40][others][ours 41..60]   [ours 63..70]
+//! expected     1           41      41         61   63: 61 and 62 are missing, or, where
+//!                                                  retention has deleted them, deleted
+//! tape         row by row beside it; none where the batch headers are to do
+//! ```
+//!
+//! The sequence of the producer is the number of the record (`wire/sequence`), so a batch
+//! header alone tells which records it holds. What was shown before a read failed is not
+//! counted again when it is read again.
+
+use sha2::{Digest as _, Sha256};
+
+use super::tape::Tape;
+use super::{DIFFERENCES_MAX, Difference, Found};
+use crate::event::Lane as Which;
+use crate::flow::ports::BatchVisitor;
+use crate::flow::run::Run;
+use crate::stop::Stop;
+use crate::wire::checkpoint::Producer;
+use crate::wire::provenance::source_line;
+use crate::wire::record_batch::BatchHeader;
+use crate::wire::sequence;
+use serde_json::Value;
+
+pub(super) struct Walk {
+    pub(super) which: Which,
+    pub(super) producers: Vec<Producer>,
+    pub(super) source: String,
+    /// The records up to this one are the Python processor's, sent under no identity of ours.
+    pub(super) adopted: u64,
+    /// `None`: completeness and order alone.
+    pub(super) tape: Option<Tape>,
+    /// The number of the next record of the job.
+    pub(super) expected: u64,
+    /// All below this offset has been seen.
+    pub(super) next_offset: i64,
+    /// What is missing next was deleted by retention.
+    pub(super) is_excused: bool,
+    pub(super) hash: Sha256,
+    pub(super) found: Found,
+    /// Why the walk can not go on, though the partition can be read.
+    pub(super) stop: Option<Stop>,
+    /// The number of the record at the base offset, of the batch in progress.
+    batch: Option<(u64, i64)>,
+    /// Where the records under our own identities begin.
+    own_from: i64,
+}
+
+/// The walk, with what it needs from the world for as long as a read takes.
+pub(super) struct Walker<'w, 'r, 'a, 'p> {
+    pub(super) walk: &'w mut Walk,
+    pub(super) run: &'r mut Run<'a, 'p>,
+}
+
+impl Walk {
+    pub(super) fn new(
+        which: Which,
+        producers: Vec<Producer>,
+        source: String,
+        adopted: u64,
+        tape: Option<Tape>,
+    ) -> Walk {
+        let own_from = producers.first().map_or(0, |producer| producer.first_offset);
+        Walk {
+            which,
+            producers,
+            source,
+            adopted,
+            expected: if tape.is_some() { 1 } else { adopted + 1 },
+            tape,
+            next_offset: 0,
+            is_excused: false,
+            hash: Sha256::new(),
+            found: Found::default(),
+            stop: None,
+            batch: None,
+            own_from,
+        }
+    }
+
+    /// Retention has deleted what was to be read next.
+    pub(super) fn jump(&mut self, log_start: i64) {
+        self.next_offset = log_start;
+        self.is_excused = true;
+    }
+
+    /// What is left of the source when the partition has no more, or of `total` records where
+    /// there is no tape.
+    pub(super) fn finish(&mut self, run: &mut Run<'_, '_>, total: u64) -> Result<(), Stop> {
+        if self.tape.is_none() {
+            if self.expected <= total {
+                self.gap(run, total + 1, None)?;
+            }
+        } else {
+            self.rest(run)?;
+        }
+        let counted = self.expected - 1;
+        // Other differences say more than the sum.
+        if counted != total && self.found.difference_count == 0 {
+            self.differs(Difference::Total { item: total, found: counted });
+        }
+        Ok(())
+    }
+
+    /// The rows that no record was there for.
+    fn rest(&mut self, run: &mut Run<'_, '_>) -> Result<(), Stop> {
+        let first = self.expected;
+        let mut rows = None;
+        while self.advance(run)? {
+            let row = self.row().unwrap_or(0);
+            rows = Some((rows.map_or(row, |(first_row, _)| first_row), row));
+            self.expected += 1;
+        }
+        let count = self.expected - first;
+        match rows {
+            None => {}
+            Some(_) if self.is_excused => self.found.deleted += count,
+            Some(rows) => {
+                self.differs(Difference::Missing { rows: Some(rows), count, before_offset: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over what is missing before record `ordinal`.
+    fn gap(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        ordinal: u64,
+        before_offset: Option<i64>,
+    ) -> Result<(), Stop> {
+        let count = ordinal - self.expected;
+        let mut rows = None;
+        if self.tape.is_some() {
+            for _ in 0..count {
+                if !self.advance(run)? {
+                    break;
+                }
+                let row = self.row().unwrap_or(0);
+                rows = Some((rows.map_or(row, |(first_row, _)| first_row), row));
+            }
+        }
+        self.expected = ordinal;
+        if self.is_excused {
+            self.found.deleted += count;
+        } else {
+            self.differs(Difference::Missing { rows, count, before_offset });
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, run: &mut Run<'_, '_>) -> Result<bool, Stop> {
+        match &mut self.tape {
+            Some(tape) => tape.advance(run),
+            None => Ok(false),
+        }
+    }
+
+    fn row(&self) -> Option<u64> {
+        self.tape.as_ref().map(Tape::row_number)
+    }
+
+    pub(super) fn differs(&mut self, difference: Difference) {
+        self.found.difference_count += 1;
+        if self.found.differences.len() < DIFFERENCES_MAX {
+            self.found.differences.push(difference);
+        }
+    }
+
+    fn producer_of(&self, header: &BatchHeader) -> Option<&Producer> {
+        let is_ours = |producer: &&Producer| {
+            header.producer_id == producer.id && header.producer_epoch == producer.epoch
+        };
+        self.producers.iter().rev().find(is_ours).filter(|_| header.base_sequence >= 0)
+    }
+
+    fn is_at(&mut self, offset: i64) {
+        self.found.records += 1;
+        self.found.first_offset.get_or_insert(offset);
+        self.found.last_offset = Some(offset);
+    }
+
+    /// A batch of ours, by its header alone.
+    fn own_header(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        header: &BatchHeader,
+        first: u64,
+    ) -> Result<(), Stop> {
+        let delta = u64::from(header.last_offset_delta.unsigned_abs());
+        // A batch whose front is deleted comes whole.
+        let hidden = self.next_offset.saturating_sub(header.base_offset).max(0).unsigned_abs();
+        let (first, last) = (first + hidden, first + delta);
+        let offset = header.base_offset.max(self.next_offset);
+        if first > self.expected {
+            self.gap(run, first, Some(offset))?;
+        }
+        if first < self.expected {
+            let count = last.min(self.expected - 1) - first + 1;
+            self.differs(Difference::Repeated { record: first, count, row: None, offset });
+        }
+        let held = u64::from(header.record_count.unsigned_abs());
+        if held != delta + 1 {
+            let count = (delta + 1).saturating_sub(held);
+            self.differs(Difference::Emptied { offset, count });
+        }
+        self.is_excused = false;
+        self.expected = self.expected.max(last + 1);
+        self.is_at(offset);
+        self.found.records += last - first;
+        self.found.last_offset = Some(header.last_offset());
+        Ok(())
+    }
+
+    /// A record of the job beside the row that belongs there.
+    fn own_record(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        ordinal: u64,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Stop> {
+        self.hash.update(value.unwrap_or_default());
+        self.hash.update(b"\n");
+        if ordinal < self.expected {
+            let row = value.and_then(|value| source_line(value, &self.source));
+            self.differs(Difference::Repeated { record: ordinal, count: 1, row, offset });
+            return Ok(());
+        }
+        if ordinal > self.expected {
+            self.gap(run, ordinal, Some(offset))?;
+        }
+        self.is_excused = false;
+        self.expected = ordinal + 1;
+        self.is_at(offset);
+        if !self.advance(run)? {
+            self.differs(Difference::Extra { record: ordinal, offset });
+            return Ok(());
+        }
+        if let Some(difference) = self.compare(offset, key, value) {
+            self.differs(difference);
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Option<Difference> {
+        let tape = self.tape.as_ref()?;
+        let row = tape.row_number();
+        if tape.is_adopted() {
+            self.found.adopted += 1;
+            let same = !tape.is_comparable() || is_same_json(tape.value(), value);
+            return (!same).then(|| Difference::Value {
+                row,
+                byte_offset: tape.byte_offset(),
+                offset,
+                at: None,
+                holds: None,
+            });
+        }
+        let found = value.unwrap_or_default();
+        if value.is_none() || found != tape.value() {
+            let common = found.iter().zip(tape.value()).take_while(|(a, b)| a == b).count();
+            return Some(Difference::Value {
+                row,
+                byte_offset: tape.byte_offset(),
+                offset,
+                at: Some(common as u64),
+                holds: source_line(found, &self.source).filter(|line| *line != row),
+            });
+        }
+        (key != tape.key()).then(|| Difference::Key {
+            row,
+            byte_offset: tape.byte_offset(),
+            offset,
+        })
+    }
+
+    /// A record under no identity of ours: the Python processor's, or somebody else's.
+    fn other_record(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Stop> {
+        let line = value.and_then(|value| source_line(value, &self.source));
+        match line.filter(|line| offset < self.own_from && *line >= 1 && *line <= self.adopted) {
+            Some(line) if self.which == Which::Main => {
+                self.own_record(run, line, offset, key, value)
+            }
+            _ => {
+                self.others(1, offset);
+                self.found.others_of_source += u64::from(line.is_some());
+                Ok(())
+            }
+        }
+    }
+
+    fn others(&mut self, count: u64, offset: i64) {
+        if count > 0 {
+            self.found.others += count;
+            self.found.first_other_offset.get_or_insert(offset);
+        }
+    }
+}
+
+impl BatchVisitor for Walker<'_, '_, '_, '_> {
+    fn batch(&mut self, header: &BatchHeader) -> bool {
+        let walk = &mut *self.walk;
+        let is_seen = header.last_offset() < walk.next_offset;
+        if is_seen || header.is_control() || walk.stop.is_some() {
+            return false;
+        }
+        let by_headers = walk.tape.is_none();
+        if let Some(producer) = walk.producer_of(header) {
+            let base = producer.base_record;
+            let first = sequence::ordinal_near(walk.expected, base, header.base_sequence);
+            if !by_headers {
+                walk.batch = Some((first, header.base_offset));
+                return true;
+            }
+            walk.stop = walk.own_header(self.run, header, first).err();
+        } else {
+            walk.batch = None;
+            if !by_headers {
+                return true;
+            }
+            walk.others(u64::from(header.record_count.unsigned_abs()), header.base_offset);
+        }
+        walk.next_offset = header.last_offset() + 1;
+        false
+    }
+
+    fn record(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let walk = &mut *self.walk;
+        if offset < walk.next_offset || walk.stop.is_some() {
+            return;
+        }
+        walk.next_offset = offset + 1;
+        let done = match walk.batch {
+            Some((first, base_offset)) => {
+                let ordinal = first + (offset - base_offset).max(0).unsigned_abs();
+                walk.own_record(self.run, ordinal, offset, key, value)
+            }
+            None => walk.other_record(self.run, offset, key, value),
+        };
+        walk.stop = done.err();
+    }
+}
+
+/// Whether both hold the same members, in whatever order and spacing; the number of the row
+/// may be a text.
+fn is_same_json(expected: &[u8], found: Option<&[u8]>) -> bool {
+    let parse = |bytes: &[u8]| {
+        let mut value: Value = serde_json::from_slice(bytes).ok()?;
+        let line = value.get_mut("_source_line")?;
+        if let Some(number) = line.as_str().and_then(|text| text.parse::<u64>().ok()) {
+            *line = number.into();
+        }
+        Some(value)
+    };
+    let expected = parse(expected);
+    expected.is_some() && expected == found.and_then(parse)
+}

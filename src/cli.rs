@@ -11,6 +11,7 @@
 mod arguments;
 mod bootstrap;
 mod given;
+mod look;
 mod near;
 mod security;
 mod typed;
@@ -20,6 +21,7 @@ use std::ffi::OsString;
 
 use self::arguments::Arguments;
 use self::given::Values;
+pub use self::look::{Looking, Proving};
 use self::near::nearest;
 use crate::settings::{KafkaSecurity, Level, Log, LogFormat, Settings, SourceAt};
 use crate::stop::Stop;
@@ -38,6 +40,8 @@ pub struct Given<'a> {
 pub enum Command {
     Run(Box<Settings>),
     Rehearse(Box<Rehearsal>),
+    Verify(Box<Proving>),
+    Status(Box<Looking>),
     Help(Topic),
     Version,
     /// Neither a command nor a setting: the short help, and exit 1.
@@ -60,6 +64,8 @@ pub enum Topic {
     Overview,
     Run,
     Rehearse,
+    Verify,
+    Status,
     Settings,
 }
 
@@ -72,7 +78,7 @@ pub struct Parsed {
 }
 
 /// Commands that the documentation of a later version may speak of.
-const LATER_COMMANDS: [&str; 5] = ["check", "verify", "status", "report", "dead-letters"];
+const LATER_COMMANDS: [&str; 3] = ["check", "report", "dead-letters"];
 
 /// Understands what the process was started with.
 pub fn parse(given: &Given<'_>) -> Parsed {
@@ -93,6 +99,9 @@ pub fn parse(given: &Given<'_>) -> Parsed {
     Parsed { command, warnings, log }
 }
 
+/// The job of a rehearsal that is given no name.
+const REHEARSAL_JOB: &str = "rehearsal";
+
 const DEFAULT_LOG: Log = Log { level: Level::Info, format: LogFormat::Text };
 
 fn asked(arguments: &Arguments) -> Command {
@@ -109,6 +118,8 @@ fn topic(word: &str) -> Option<Topic> {
     match word {
         "run" => Some(Topic::Run),
         "rehearse" => Some(Topic::Rehearse),
+        "verify" => Some(Topic::Verify),
+        "status" => Some(Topic::Status),
         "settings" => Some(Topic::Settings),
         "help" => Some(Topic::Overview),
         _ => None,
@@ -130,12 +141,22 @@ fn command(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Opt
             run(arguments, values, given)
         }
         (Some("rehearse"), _) => rehearse(arguments, values),
+        (Some("verify"), _) => {
+            refuse_flags("verify", arguments, values);
+            let proving = look::verify(arguments, values, given);
+            proving.map(|proving| Command::Verify(Box::new(proving)))
+        }
+        (Some("status"), _) => {
+            refuse_flags("status", arguments, values);
+            let looking = look::status(arguments, values);
+            looking.map(|looking| Command::Status(Box::new(looking)))
+        }
         (Some("help"), []) => Some(Command::Help(Topic::Overview)),
         (Some("help"), [word, ..]) => {
             let found = topic(word);
             if found.is_none() {
                 values.problem(format!(
-                    "there is no help on {}; there is on: run, rehearse, settings",
+                    "there is no help on {}; there is on: run, rehearse, verify, status, settings",
                     shown(word)
                 ));
             }
@@ -168,25 +189,22 @@ fn is_bare(arguments: &Arguments, values: &Values) -> bool {
 
 fn no_such_command(word: &str) -> String {
     if LATER_COMMANDS.contains(&word) {
-        return format!("this version has no command {word} yet; it has: run, rehearse, help");
+        return format!(
+            "this version has no command {word} yet; it has: run, rehearse, verify, status, help"
+        );
     }
-    let known = ["run", "rehearse", "help", "version"].map(str::to_owned);
+    let known = ["run", "rehearse", "verify", "status", "help", "version"].map(str::to_owned);
     match nearest(word, known.into_iter()) {
         Some(near) => format!("there is no command {}; is {near} meant?", shown(word)),
-        None => format!("there is no command {}; there are: run, rehearse, help", shown(word)),
+        None => format!(
+            "there is no command {}; there are: run, rehearse, verify, status, help",
+            shown(word)
+        ),
     }
 }
 
 fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<Command> {
-    for (flag, is_given) in [
-        ("--rows", arguments.rows.is_some()),
-        ("--directory", arguments.directory.is_some()),
-        ("--print", arguments.print),
-    ] {
-        if is_given {
-            values.problem(format!("{flag} is a flag of rehearse only"));
-        }
-    }
+    refuse_flags("run", arguments, values);
     values.check(false);
     let source = typed::source(values);
     let checkpoint = typed::checkpoint(values);
@@ -201,7 +219,14 @@ fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<
     typed::settings(values, places).map(|settings| Command::Run(Box::new(settings)))
 }
 
+fn refuse_flags(command: &str, arguments: &Arguments, values: &mut Values) {
+    for problem in arguments.foreign_flags(command) {
+        values.problem(problem);
+    }
+}
+
 fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
+    refuse_flags("rehearse", arguments, values);
     values.check(true);
     let source = match arguments.words.as_slice() {
         [] => typed::source(values),
@@ -233,7 +258,7 @@ fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
         bootstrap_servers: Some(Vec::new()),
         topic,
         security: Some(KafkaSecurity::default()),
-        job_id: values.text("JOB_ID").unwrap_or("rehearsal").to_owned(),
+        job_id: values.text("JOB_ID").unwrap_or(REHEARSAL_JOB).to_owned(),
     };
     let settings = typed::settings(values, places)?;
     let print = arguments.print;

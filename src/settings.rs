@@ -238,6 +238,13 @@ pub const TABLE: &[Setting] = &[
         "A brake for shared clusters",
     ),
     plain(
+        "VERIFY",
+        Group::Pace,
+        Takes::OneOf(&["off", "headers", "full"]),
+        "off",
+        "At its end a run proves what is in the partition",
+    ),
+    plain(
         "LOG_LEVEL",
         Group::Log,
         Takes::OneOf(&["error", "warn", "info", "debug", "trace", "off"]),
@@ -378,18 +385,6 @@ pub const TABLE: &[Setting] = &[
     plain("AWS_ENDPOINT_URL_STS", Group::Aws, Takes::Text("URL"), "", "The same for roles alone"),
     later(Group::Later, "KAFKA_SASL_SECRET_ARN", NO_SECRETS_MANAGER),
     Setting {
-        name: "VERIFY",
-        group: Group::Later,
-        takes: Takes::OneOfNow {
-            now: &["off"],
-            later: &["headers", "full"],
-            because: "this version does not read back what it has written",
-        },
-        default: "off",
-        meaning: "",
-        secret: false,
-    },
-    Setting {
         name: "METRICS",
         group: Group::Later,
         takes: Takes::OneOfNow {
@@ -482,6 +477,7 @@ pub struct Settings {
     pub lease_seconds: u64,
     pub max_retries: u32,
     pub max_rows_per_second: Option<u64>,
+    pub verify: Verify,
     pub log: Log,
     /// Only where S3 or DynamoDB is used.
     pub aws: Option<Aws>,
@@ -569,6 +565,13 @@ pub enum OnBadRow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    Off,
+    Headers,
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
     pub level: Level,
     pub format: LogFormat,
@@ -649,6 +652,17 @@ impl KafkaSecurity {
     }
 }
 
+impl SourceAt {
+    /// What records and checkpoints name, which is what it displays as.
+    pub fn of_name(name: &str) -> Option<SourceAt> {
+        if let Some(path) = name.strip_prefix("file:") {
+            return Some(SourceAt::File(path.to_owned()));
+        }
+        let (bucket, key) = name.strip_prefix("s3://")?.split_once('/')?;
+        Some(SourceAt::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+}
+
 impl fmt::Display for SourceAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -700,6 +714,14 @@ mod tests {
     fn the_default_row_is_that_of_the_limits() {
         let setting = Setting::find("ROW_BYTES_MAX").expect("a setting");
         assert_eq!(setting.default, crate::limits::ROW_BYTES_MAX.to_string());
+    }
+
+    #[test]
+    fn a_source_is_known_by_its_name() {
+        for name in ["s3://b/k/l.csv", "file:/a b/c.csv"] {
+            assert_eq!(SourceAt::of_name(name).expect(name).to_string(), name);
+        }
+        assert_eq!(SourceAt::of_name("s3://b"), None);
     }
 
     #[test]

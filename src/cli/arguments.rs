@@ -1,7 +1,7 @@
 //! The command line, split: a command, its own flags, flags of settings, and what is left.
 //!
 //! ```text
-//! csv-to-kafka [run | rehearse [SOURCE] | help [TOPIC]] [--setting value | --setting=value …]
+//! csv-to-kafka [run | rehearse [SOURCE] | verify [JOB] | status [JOB …] | help [TOPIC]] [--setting value | --setting=value …]
 //! ```
 
 use std::ffi::OsString;
@@ -23,6 +23,12 @@ pub(super) struct Arguments {
     pub rows: Option<String>,
     pub directory: Option<String>,
     pub print: bool,
+    /// Flags of `verify` and `status`.
+    pub headers: bool,
+    pub exclusive: bool,
+    pub json: bool,
+    pub watch: bool,
+    pub stale: Option<String>,
     pub help: bool,
     pub version: bool,
 }
@@ -48,7 +54,15 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
             ("--help" | "-h", None) => split.help = true,
             ("--version" | "-V", None) => split.version = true,
             ("--print", None) => split.print = true,
-            ("--help" | "-h" | "--version" | "-V" | "--print", Some(_)) => {
+            ("--headers", None) => split.headers = true,
+            ("--exclusive", None) => split.exclusive = true,
+            ("--json", None) => split.json = true,
+            ("--watch", None) => split.watch = true,
+            (
+                "--help" | "-h" | "--version" | "-V" | "--print" | "--headers" | "--exclusive"
+                | "--json" | "--watch",
+                Some(_),
+            ) => {
                 problems.push(format!("{flag} takes no value"));
             }
             _ => {
@@ -81,6 +95,7 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
 enum Target {
     Rows,
     Directory,
+    Stale,
     Setting(&'static Setting),
     /// A secret on the command line: it is refused, and shown in no message.
     Nowhere,
@@ -93,6 +108,7 @@ impl Target {
         match flag {
             "--rows" => return Target::Rows,
             "--directory" => return Target::Directory,
+            "--stale" => return Target::Stale,
             "--dry-run" => {
                 problems.push(
                     "there is no --dry-run; a command `check` is to take its place, and this version does not have it yet. `rehearse` copies the source with no Kafka at all"
@@ -113,8 +129,8 @@ impl Target {
             return Target::Nowhere;
         }
         let known = TABLE.iter().filter(|setting| !setting.secret).map(Setting::flag);
-        let own = ["--help", "--version", "--print", "--rows", "--directory"].map(str::to_owned);
-        problems.push(match nearest(flag, known.chain(own)) {
+        let own = ["--help", "--version"].into_iter().chain(OWN_FLAGS.map(|(flag, _)| flag));
+        problems.push(match nearest(flag, known.chain(own.map(str::to_owned))) {
             Some(near) => format!("unknown flag {}; {near} is the nearest known one", shown(flag)),
             None => format!("unknown flag {}; see csv-to-kafka help settings", shown(flag)),
         });
@@ -122,7 +138,41 @@ impl Target {
     }
 }
 
+/// The commands' own flags, and whose each is.
+const OWN_FLAGS: [(&str, &[&str]); 8] = [
+    ("--rows", &["rehearse"]),
+    ("--directory", &["rehearse", "verify", "status"]),
+    ("--print", &["rehearse"]),
+    ("--headers", &["verify"]),
+    ("--exclusive", &["verify"]),
+    ("--json", &["verify", "status"]),
+    ("--watch", &["status"]),
+    ("--stale", &["status"]),
+];
+
 impl Arguments {
+    /// Flags that are given and that this command does not have.
+    pub(super) fn foreign_flags(&self, command: &str) -> Vec<String> {
+        let given = [
+            self.rows.is_some(),
+            self.directory.is_some(),
+            self.print,
+            self.headers,
+            self.exclusive,
+            self.json,
+            self.watch,
+            self.stale.is_some(),
+        ];
+        OWN_FLAGS
+            .iter()
+            .zip(given)
+            .filter(|((_, commands), given)| *given && !commands.contains(&command))
+            .map(|((flag, commands), _)| {
+                format!("{flag} is a flag of {} only", commands.join(", "))
+            })
+            .collect()
+    }
+
     fn word(&mut self, word: &str) {
         if self.command.is_none() {
             self.command = Some(word.to_owned());
@@ -135,6 +185,7 @@ impl Arguments {
         let before = match target {
             Target::Rows => self.rows.replace(value),
             Target::Directory => self.directory.replace(value),
+            Target::Stale => self.stale.replace(value),
             Target::Setting(setting) => {
                 let before = self.settings.iter().position(|(other, _)| other.name == setting.name);
                 let before = before.map(|index| self.settings.remove(index).1);

@@ -463,9 +463,13 @@ fn what_is_wrong_is_said() {
             "--kafka-sasl-password hunter2",
             "--kafka-sasl-password: a secret is never an argument, which other users of the machine can see; set the variable KAFKA_SASL_PASSWORD, or KAFKA_SASL_PASSWORD_FILE to a file that holds it",
         ),
-        ("", "check", "this version has no command check yet; it has: run, rehearse, help"),
+        (
+            "",
+            "check",
+            "this version has no command check yet; it has: run, rehearse, verify, status, help",
+        ),
         ("", "rum", "there is no command rum; is run meant?"),
-        ("", "load", "there is no command load; there are: run, rehearse, help"),
+        ("", "load", "there is no command load; there are: run, rehearse, verify, status, help"),
         (
             "",
             "run orders.csv",
@@ -473,7 +477,11 @@ fn what_is_wrong_is_said() {
         ),
         ("", "rehearse a b", "rehearse takes one source; b is too many"),
         ("", "rehearse a --rows 0", "--rows=0 is not a whole number, 1 or more"),
-        ("", "help me", "there is no help on me; there is on: run, rehearse, settings"),
+        (
+            "",
+            "help me",
+            "there is no help on me; there is on: run, rehearse, verify, status, settings",
+        ),
     ];
     let remote: &[Wrong] = &[
         (

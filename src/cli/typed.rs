@@ -6,7 +6,7 @@ use super::shown;
 use crate::limits::COLUMNS_MAX;
 use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaSecurity, Level, Log, LogFormat,
-    OnBadRow, Server, Settings, SourceAt, TABLE,
+    OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
 };
 use crate::wire::aws_endpoint::{Variant, is_region};
 use crate::wire::compress::Compression;
@@ -61,6 +61,11 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         lease_seconds: values.whole("LEASE_SECONDS")?,
         max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
         max_rows_per_second: values.whole("MAX_ROWS_PER_SECOND"),
+        verify: match &*values.text_or_default("VERIFY") {
+            "headers" => Verify::Headers,
+            "full" => Verify::Full,
+            _ => Verify::Off,
+        },
         log: log(values),
         aws,
     })
@@ -312,7 +317,7 @@ fn byte_or(
 }
 
 /// The names, as a row of a CSV: one that holds a comma is quoted.
-fn columns(values: &mut Values) -> Option<Vec<String>> {
+pub(super) fn columns(values: &mut Values) -> Option<Vec<String>> {
     let Some(value) = values.get("CSV_COLUMNS").cloned() else {
         return Some(Vec::new());
     };
@@ -402,7 +407,7 @@ fn on_bad_row(values: &mut Values, main: Option<&str>) -> Option<OnBadRow> {
     Some(OnBadRow::SetAside { topic: topic? })
 }
 
-fn aws(values: &mut Values) -> Aws {
+pub(super) fn aws(values: &mut Values) -> Aws {
     values.check_aws();
     let region = values.text("AWS_REGION").map(str::to_owned);
     if let Some(value) = values.get("AWS_REGION").filter(|value| !is_region(&value.text)) {

@@ -8,7 +8,9 @@ every row once, in file order, whatever crashes on the way.
 
   csv-to-kafka [run]              copy, or go on where an earlier run has stopped
   csv-to-kafka rehearse SOURCE    the same without Kafka, into a directory
-  csv-to-kafka help TOPIC         on run, rehearse or settings
+  csv-to-kafka status [JOB …]     how far jobs are, by their checkpoints
+  csv-to-kafka verify [JOB]       compare the partition with the source, after the load
+  csv-to-kafka help TOPIC         on run, rehearse, status, verify or settings
   csv-to-kafka --version
 
 Every setting is an environment variable and a flag (KAFKA_TOPIC is --kafka-topic).
@@ -84,6 +86,54 @@ Examples
   csv-to-kafka rehearse examples/orders.csv
   csv-to-kafka rehearse examples/orders.csv --rows 3 --print --directory /tmp/three
   csv-to-kafka rehearse s3://my-bucket/exports/orders.csv --rows 100000
+";
+
+pub const VERIFY: &str = "\
+csv-to-kafka verify [JOB] proves a load that is complete: it reads the source and the
+partition again, side by side, and compares every row: its value to the byte, its key,
+its number and its place. Dead letters are compared in their topic.
+
+  JOB               the job [JOB_ID, csv-job-1]
+  --headers         completeness and order alone, by batch headers: no value is read, nor
+                    the source; seconds for a hundred million rows
+  --exclusive       records of other producers since the job began are a difference too
+  --json            an audit record on standard output
+  --directory DIR   of a rehearsal, in the place of brokers
+
+Needed
+  DYNAMODB_TABLE (or CHECKPOINT) and KAFKA_BOOTSTRAP_SERVERS; all else is in the checkpoint,
+  which gets the result: a digest (SHA-256 over each value and a line feed) and the time.
+
+It ends with
+  0   proved
+  1   a difference, each named with row, byte and offset; or there is no such job
+  75  not to be decided: out of reach, not complete yet, or deleted by retention since
+
+Examples
+  csv-to-kafka verify orders-7 --json > orders-7.proof.json
+  csv-to-kafka verify --directory rehearsal-orders.csv
+";
+
+pub const STATUS: &str = "\
+csv-to-kafka status [JOB …] tells how jobs stand, by their checkpoints; it asks no broker.
+
+  JOB               one or several [JOB_ID, csv-job-1]
+  --watch           again and again, until no job is left that may go on
+  --stale SECONDS   without a sign of life for so long a job is silent [3 of its leases]
+  --json            one document on standard output; with --watch one a line
+  --directory DIR   of a rehearsal
+
+Needed
+  DYNAMODB_TABLE (or CHECKPOINT)
+
+It ends with the worst of
+  0   complete
+  1   failed, no such job, or in progress without a sign of life
+  75  running, interrupted, or the checkpoint store is out of reach
+
+Examples
+  csv-to-kafka status orders-7 --watch
+  csv-to-kafka status orders-7 orders-8 --json
 ";
 
 const GROUPS: [(Group, &str); 7] = [
@@ -173,6 +223,8 @@ mod tests {
             ("short", SHORT, 12),
             ("run", RUN, 40),
             ("rehearse", REHEARSE, 40),
+            ("verify", VERIFY, 40),
+            ("status", STATUS, 40),
             ("settings", &settings, 120),
         ] {
             assert!(page.lines().count() <= lines_max, "{name} is too long");
@@ -184,8 +236,10 @@ mod tests {
 
     #[test]
     fn each_page_shows_an_example() {
-        for page in [OVERVIEW, RUN, REHEARSE] {
-            assert!(page.contains("\n  csv-to-kafka re") || page.contains("\n  csv-to-kafka run"));
+        for page in [OVERVIEW, RUN, REHEARSE, VERIFY, STATUS] {
+            let commands = ["re", "run", "verify", "status"];
+            let mut examples = commands.map(|word| format!("\n  csv-to-kafka {word}")).into_iter();
+            assert!(examples.any(|example| page.contains(&example)), "{page}");
         }
     }
 

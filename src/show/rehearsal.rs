@@ -40,7 +40,8 @@ pub fn text(rehearsed: &Rehearsed<'_>) -> String {
             format!("{program} rehearse {source} --directory {}", shell_word(directory)),
         )
     };
-    let hints = [
+    let prove = ("Prove it", format!("{program} verify --directory {}", shell_word(directory)));
+    let hints = is_complete.then_some(prove).into_iter().chain([
         (
             "See a record",
             format!("{program} rehearse {source} --rows 1 --print --directory \"$(mktemp -d)\""),
@@ -50,7 +51,7 @@ pub fn text(rehearsed: &Rehearsed<'_>) -> String {
             format!("kafka-dump-log.sh --print-data-log --files {segment}"),
         ),
         next,
-    ];
+    ]);
     lines.extend(hints.map(|(what, command)| format!("\n{what}\n  {command}")));
     lines.join("\n") + "\n"
 }
@@ -165,6 +166,10 @@ Go on from here
         let done = Rehearsed { is_complete: true, summary: Summary::default(), ..HALF };
         let text = text(&done);
         assert!(text.contains("complete already: nothing was left to do"), "{text}");
+        assert!(
+            text.contains("\nProve it\n  csv-to-kafka verify --directory rehearsal-orders.csv\n"),
+            "{text}"
+        );
         assert!(text.ends_with("Begin anew\n  rm -r rehearsal-orders.csv\n"), "{text}");
         assert!(!text.contains("rate"), "{text}");
     }

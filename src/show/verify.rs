@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::figures::{bytes, count, counted, duration, per_second, utc};
 use crate::flow::verify::{Depth, Difference, Found, Proof, Verdict};
+use crate::stop::Stop;
 
 /// The result, for a person.
 pub fn text(proof: &Proof) -> String {
@@ -187,6 +188,18 @@ pub fn json(proof: &Proof, version: &str) -> String {
         "verified_at": utc(proof.verified_at.saturating_mul(1_000)),
         "elapsed_ms": proof.elapsed_ms,
         "stored": proof.verdict() == Verdict::Proved && proof.not_stored.is_none(),
+        "version": version,
+    });
+    format!("{document:#}\n")
+}
+
+/// The record where nothing could be compared.
+pub fn failed_json(job_id: &str, stop: &Stop, version: &str) -> String {
+    let document = json!({
+        "job_id": job_id,
+        "verdict": verdict_name(Verdict::Undecided),
+        "exit_code": stop.exit_code(),
+        "error": stop.to_string(),
         "version": version,
     });
     format!("{document:#}\n")

@@ -1,0 +1,125 @@
+//! The commands that only look: `verify` and `status`. What they need beyond the job's name is
+//! where its checkpoint is; all else is in the item.
+
+use super::arguments::Arguments;
+use super::given::Values;
+use super::{Given, security, shown, typed};
+use crate::limits::STATUS_JOBS_MAX;
+use crate::settings::{Aws, CheckpointAt, KafkaSecurity, Server};
+
+/// What `verify` is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proving {
+    pub job_id: String,
+    pub checkpoint: CheckpointAt,
+    /// Of a rehearsal: its log is in here, and there are no brokers.
+    pub directory: Option<String>,
+    pub bootstrap_servers: Vec<Server>,
+    pub security: KafkaSecurity,
+    /// Needed where the ledger is in `DynamoDB`, the source in S3, or the login of AWS.
+    pub aws: Aws,
+    /// Needed where they are so many that the item has but their digest.
+    pub columns: Vec<String>,
+    pub max_retries: u32,
+    /// By batch headers alone.
+    pub headers: bool,
+    pub exclusive: bool,
+    pub json: bool,
+}
+
+/// What `status` is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looking {
+    /// At least one.
+    pub job_ids: Vec<String>,
+    pub checkpoint: CheckpointAt,
+    pub aws: Option<Aws>,
+    pub max_retries: u32,
+    pub stale_seconds: Option<u64>,
+    pub watch: bool,
+    pub json: bool,
+}
+
+pub(super) fn verify(
+    arguments: &Arguments,
+    values: &mut Values,
+    given: &Given<'_>,
+) -> Option<Proving> {
+    values.check(arguments.directory.is_some());
+    let job_id = match arguments.words.as_slice() {
+        [] => default_job(arguments, values),
+        [job_id] => job_id.clone(),
+        [_, extra, ..] => {
+            values.problem(format!("verify takes one job; {} is too many", shown(extra)));
+            return None;
+        }
+    };
+    let checkpoint = checkpoint(arguments, values);
+    let bootstrap_servers = match arguments.directory {
+        Some(_) => Some(Vec::new()),
+        None => typed::bootstrap_servers(values),
+    };
+    let security = match arguments.directory {
+        Some(_) => Some(KafkaSecurity::default()),
+        None => security::security(values, bootstrap_servers.as_deref(), given.read_file),
+    };
+    let columns = typed::columns(values);
+    let aws = typed::aws(values);
+    Some(Proving {
+        job_id,
+        checkpoint: checkpoint?,
+        directory: arguments.directory.clone(),
+        bootstrap_servers: bootstrap_servers?,
+        security: security?,
+        aws,
+        columns: columns?,
+        max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
+        headers: arguments.headers,
+        exclusive: arguments.exclusive,
+        json: arguments.json,
+    })
+}
+
+pub(super) fn status(arguments: &Arguments, values: &mut Values) -> Option<Looking> {
+    // Brokers are not spoken to.
+    values.check(true);
+    let mut job_ids = arguments.words.clone();
+    if job_ids.is_empty() {
+        job_ids.push(default_job(arguments, values));
+    }
+    if job_ids.len() > STATUS_JOBS_MAX {
+        values.problem(format!("status takes at most {STATUS_JOBS_MAX} jobs"));
+    }
+    let stale_seconds = arguments.stale.as_ref().and_then(|text| {
+        let seconds = text.parse::<u64>().ok();
+        if seconds.is_none() {
+            values.problem(format!("--stale={} is not a whole number of seconds", shown(text)));
+        }
+        seconds
+    });
+    let checkpoint = checkpoint(arguments, values)?;
+    let uses_aws = matches!(checkpoint, CheckpointAt::DynamoDb { .. });
+    Some(Looking {
+        job_ids,
+        checkpoint,
+        aws: uses_aws.then(|| typed::aws(values)),
+        max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
+        stale_seconds,
+        watch: arguments.watch,
+        json: arguments.json,
+    })
+}
+
+fn default_job(arguments: &Arguments, values: &Values) -> String {
+    match arguments.directory {
+        Some(_) => values.text("JOB_ID").unwrap_or(super::REHEARSAL_JOB).to_owned(),
+        None => values.text_or_default("JOB_ID").into_owned(),
+    }
+}
+
+fn checkpoint(arguments: &Arguments, values: &mut Values) -> Option<CheckpointAt> {
+    match &arguments.directory {
+        Some(directory) => Some(typed::file_in(directory)),
+        None => typed::checkpoint(values),
+    }
+}

@@ -233,6 +233,7 @@ fn documents() -> Vec<(String, String)> {
         "docs/decisions.md",
         "docs/guarantee.md",
         "docs/settings.md",
+        "docs/verify.md",
     ];
     names.map(|name| (name.to_owned(), read(&root().join(name)))).to_vec()
 }

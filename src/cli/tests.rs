@@ -440,7 +440,14 @@ fn what_is_wrong_is_said() {
             "",
             "METRICS_INTERVAL_SECONDS is set, but this version writes no metrics",
         ),
-        ("VERIFY=full", "", "VERIFY=full: this version does not read back what it has written"),
+        ("VERIFY=all", "", "VERIFY=all is none of: off, headers, full"),
+        ("", "run --headers", "--headers is a flag of verify only"),
+        ("", "rehearse a --watch", "--watch is a flag of status only"),
+        ("", "verify --stale 3", "--stale is a flag of status only"),
+        ("", "verify --rows 3", "--rows is a flag of rehearse only"),
+        ("", "verify a b", "verify takes one job; b is too many"),
+        ("", "status --stale x", "--stale=x is not a whole number of seconds"),
+        ("", "status --json=1", "--json takes no value"),
         (
             "",
             "--dry-run",
@@ -615,4 +622,38 @@ fn what_is_not_utf8_is_a_problem() {
     let Err(Stop::Settings(problems)) = parse(&given).command else { panic!("not refused") };
     assert_eq!(problems.first().map(String::as_str), Some("argument 2 is not UTF-8"));
     assert!(problems.contains(&"JOB_ID is not UTF-8".to_owned()), "{problems:?}");
+}
+
+#[test]
+fn verify_and_status_need_little() {
+    let local = "CHECKPOINT=file:c KAFKA_BOOTSTRAP_SERVERS=b";
+    let Ok(Command::Verify(asked)) = parsed(local, "verify j --headers --exclusive --json").command
+    else {
+        panic!()
+    };
+    assert_eq!((asked.job_id.as_str(), asked.bootstrap_servers.len()), ("j", 1));
+    assert!(asked.headers && asked.exclusive && asked.json && asked.directory.is_none());
+    assert_eq!(
+        problems_of("", "verify"),
+        [
+            "the place for the checkpoint is missing: set DYNAMODB_TABLE, or CHECKPOINT",
+            "KAFKA_BOOTSTRAP_SERVERS is missing: the brokers to ask first, host:port,…"
+        ]
+    );
+    let Ok(Command::Verify(asked)) = parsed("", "verify --directory d").command else { panic!() };
+    assert_eq!(asked.job_id, "rehearsal");
+    assert_eq!(asked.checkpoint, CheckpointAt::File { path: "d/checkpoint.json".into() });
+    let Ok(Command::Status(asked)) =
+        parsed("DYNAMODB_TABLE=t", "status a b --watch --stale 7").command
+    else {
+        panic!()
+    };
+    assert_eq!((asked.job_ids, asked.stale_seconds), (vec!["a".into(), "b".into()], Some(7)));
+    assert!(asked.watch && !asked.json && asked.aws.is_some());
+    let Ok(Command::Status(asked)) = parsed("CHECKPOINT=file:c JOB_ID=k", "status").command else {
+        panic!()
+    };
+    assert_eq!((asked.job_ids, asked.aws), (vec!["k".to_owned()], None));
+    assert_eq!(problems_of("CHECKPOINT=file:c", "status --stale x").len(), 1);
+    assert_eq!(run_of(&format!("{LOCAL} VERIFY=FULL"), "").verify, crate::settings::Verify::Full);
 }

@@ -10,9 +10,9 @@ use crate::stop::Stop;
 
 /// The result, for a person.
 pub fn text(proof: &Proof) -> String {
-    let lanes = || proof.dead.iter().chain([&proof.main]);
-    let differences: u64 = lanes().map(|found| found.difference_count).sum();
-    let deleted: u64 = lanes().map(|found| found.deleted).sum();
+    let found_in = || proof.dead.iter().chain([&proof.main]);
+    let differences: u64 = found_in().map(|found| found.difference_count).sum();
+    let deleted: u64 = found_in().map(|found| found.deleted).sum();
     let head = match proof.verdict() {
         Verdict::Proved => "proved".to_owned(),
         Verdict::Differs => counted(differences, "difference"),

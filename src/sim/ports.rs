@@ -272,11 +272,15 @@ impl Broker for SimBroker {
             }
             Visit::Records(visit) => {
                 for batch in &batches {
-                    for (index, (key, value)) in batch.records.iter().enumerate() {
-                        let offset = batch.header.base_offset + i64::try_from(index).unwrap();
-                        if (from..to).contains(&offset) {
-                            visit(offset, key.as_deref(), Some(value));
-                        }
+                    batch.visit(from, to, visit);
+                }
+            }
+            Visit::Batches(visitor) => {
+                for batch in &batches {
+                    if visitor.batch(&batch.header) {
+                        batch.visit(from, to, &mut |offset, key, value| {
+                            visitor.record(offset, key, value);
+                        });
                     }
                 }
             }

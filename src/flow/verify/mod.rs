@@ -257,7 +257,7 @@ fn prove_lane(
     let adopted = if which == Which::Main { adopted_records(item) } else { 0 };
     let source = run.job.source.clone();
     let mut walk = Walk::new(which, place.producers.clone(), source, adopted, tape);
-    walk.found.topic = place.target.topic.clone();
+    walk.found.topic.clone_from(&place.target.topic);
     walk.found.partition = place.target.partition;
     // The Python processor's records lie somewhere before ours.
     let from = if adopted > 0 && walk.tape.is_some() { start } else { own_from.max(start) };

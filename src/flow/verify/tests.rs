@@ -191,7 +191,7 @@ impl Lab {
             let mut batch = writer.finish();
             batch.seal(entry.producer_id, 0, entry.sequence, 0);
             let mut batch = batch.as_bytes().to_vec();
-            batch[..8].copy_from_slice(&((start + index) as i64).to_be_bytes());
+            batch[..8].copy_from_slice(&u64::try_from(start + index).unwrap().to_be_bytes());
             bytes.extend_from_slice(&batch);
         }
         for file in fs::read_dir(self.log_dir(topic)).unwrap() {
@@ -249,8 +249,9 @@ fn the_digest_is_that_of_the_values() {
         text.extend_from_slice(&entry.value);
         text.push(b'\n');
     }
-    let hex: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(lab.full().main.digest, Some(format!("sha256:{hex}")));
+    let hex = |text: String, byte: &u8| format!("{text}{byte:02x}");
+    let digest = Sha256::digest(&text).iter().fold("sha256:".to_owned(), hex);
+    assert_eq!(lab.full().main.digest, Some(digest));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
+use crate::flow::ports::RecordVisitor;
 use crate::wire::record_batch::BatchHeader;
 
 /// Key and value of one record.
@@ -34,6 +35,16 @@ impl fmt::Debug for Stored {
 }
 
 impl Stored {
+    /// Shows the records from `from` up to `to`.
+    pub(super) fn visit(&self, from: i64, to: i64, visit: &mut RecordVisitor<'_>) {
+        for (index, (key, value)) in self.records.iter().enumerate() {
+            let offset = self.header.base_offset + i64::try_from(index).unwrap();
+            if (from..to).contains(&offset) {
+                visit(offset, key.as_deref(), Some(value));
+            }
+        }
+    }
+
     /// The offset after the last record.
     pub(super) fn end(&self) -> i64 {
         self.header.base_offset + i64::from(self.header.last_offset_delta) + 1

@@ -242,7 +242,7 @@ pub const TABLE: &[Setting] = &[
         Group::Pace,
         Takes::OneOf(&["off", "headers", "full"]),
         "off",
-        "At its end a run proves what is in the partition",
+        "A proof at the end of the run",
     ),
     plain(
         "LOG_LEVEL",

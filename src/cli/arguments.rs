@@ -12,6 +12,7 @@ use crate::settings::{FILE_SUFFIX, Setting, TABLE};
 
 /// What the words of the command line are, before any of them is understood.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag without a value")]
 pub(super) struct Arguments {
     /// The first word that is no flag.
     pub command: Option<String>,

@@ -333,7 +333,9 @@ mod tests {
             .prop_map(|(run_id, revision)| Holder::Unchanged { run_id, revision });
         let us = (run_id(), 0..4_u64, 0..4_u64)
             .prop_map(|(run_id, revision, last_line)| Holder::Us { run_id, revision, last_line });
-        let holder = prop_oneof![Just(Holder::Nobody), unchanged, us];
+        let finished = (proptest::option::of(run_id()), proptest::option::of(0..3_u64))
+            .prop_map(|(run_id, revision)| Holder::Finished { run_id, revision });
+        let holder = prop_oneof![Just(Holder::Nobody), unchanged, us, finished];
         let identities = proptest::sample::select(vec![
             Identities::Any,
             Identities::Main(0),

@@ -373,6 +373,11 @@ mod tests {
                     "#run_id = :if_run_id AND #revision < :if_revision AND #last_line <= :if_last_line AND {not_completed} AND size(#dlq_producers) = :if_producers"
                 ),
             ),
+            (
+                Holder::Finished { run_id: Some("r".into()), revision: Some(4) },
+                Identities::Any,
+                "attribute_exists(#job_id) AND #run_id = :if_run_id AND #revision = :if_revision AND #status = :if_completed".to_owned(),
+            ),
         ];
         let change = Checkpoint { job_id: "j".into(), last_line: Some(9), ..Checkpoint::default() };
         for (holder, identities, expected) in cases {

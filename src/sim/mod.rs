@@ -15,6 +15,7 @@
 #![expect(clippy::print_stderr, reason = "what a failing world did is printed for a person")]
 #![expect(clippy::struct_excessive_bools, reason = "what a world has, or has not, is many flags")]
 
+mod conformance;
 mod crash_matrix;
 mod decode;
 pub(crate) mod defects;

@@ -20,7 +20,7 @@ use super::ports::{Hand, SimBroker};
 use super::world::{Rng, Stage, WALL_MS, World};
 use crate::flow::ports::{Broker, Confirmed, Mark};
 use crate::port::embedded_log::EmbeddedLog;
-use crate::port::kafka::{KafkaConfig, KafkaPartition};
+use crate::port::kafka::{KafkaConfig, KafkaPartition, Security};
 use crate::wire::batch_writer::{Added, BatchWriter};
 use crate::wire::compress::Compression;
 use crate::wire::record_batch::Batch;
@@ -373,6 +373,7 @@ impl Subject for Elsewhere {
             topic: self.topic.clone(),
             partition: 0,
             client_id: "conformance".into(),
+            security: Security::default(),
         }));
         patient(|| self.broker().describe());
     }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
 use super::defects;
+use super::events::Event;
 use super::oracle::SOURCE;
 use super::ports::{Hand, SimBroker, SimLedger, SimSource, SimWorld};
 use super::world::{DEAD, Faults, Killed, MAIN, Rng, Stage, World};
@@ -120,6 +121,13 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
         let often = world.faults.strange;
         let strange = pinned && world.rng.chance(often);
         world.processes[me].strange = strange;
+        let often = world.faults.shaken;
+        if world.rng.chance(often) {
+            for lane in 0..world.parts.len() {
+                let (delay_ms, unaware) = (world.rng.between(0, 60), world.rng.chance(500));
+                world.after(delay_ms, Event::ChangeLeader { lane, unaware });
+            }
+        }
         let often = world.faults.varied;
         if world.rng.chance(often) {
             job.rows_per_second_max = Some(world.rng.between(2, 40));
@@ -266,7 +274,6 @@ impl World {
 
     /// Nothing fails any more; what is on its way still arrives.
     pub(super) fn calm(&mut self) {
-        use super::events::Event;
         self.faults = Faults::default();
         self.queue.retain(|_, event| {
             matches!(

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Sleeps,
     /// Runs die often, and their requests arrive late.
     Late,
+    /// Several runs at once, that freeze for longer than the lease and wake.
+    Rivals,
     /// One run at a time, and a cluster whose leaders change; nothing is late.
     Lonely,
     /// The topic is made again.
@@ -43,7 +45,9 @@ pub(super) enum Kind {
     Forgets(i16),
 }
 
-pub(super) const KINDS: [Kind; 16] = [
+pub(super) const KINDS: [Kind; 18] = [
+    Kind::Rivals,
+    Kind::Rivals,
     Kind::Late,
     Kind::Lonely,
     Kind::Sleeps,
@@ -177,7 +181,8 @@ pub(super) fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
     if rng.chance(100) {
         job.compression = Compression::Gzip;
     }
-    if rng.chance(150) {
+    // A job that takes its time meets more of what happens around it.
+    if rng.chance(500) {
         job.rows_per_second_max = Some(rng.between(2, 40));
     }
     let mut parts = vec![Partition::new(nature.clone(), topic_bytes)];
@@ -235,6 +240,11 @@ pub(super) fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
             world.faults.late_ms = 60_000;
             world.faults.varied = 700;
         }
+        Kind::Rivals => {
+            rivals(&mut rng, &mut world);
+            job.lease_seconds = 1;
+            job.rows_per_second_max = Some(rng.between(3, 20));
+        }
         Kind::Lonely => {
             world.processes.truncate(1);
             world.faults.request_late = 0;
@@ -243,7 +253,10 @@ pub(super) fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
             unsteady(&mut rng, &mut world);
             world.faults.stale_metadata = 0;
         }
-        Kind::Unsteady => unsteady(&mut rng, &mut world),
+        Kind::Unsteady => {
+            unsteady(&mut rng, &mut world);
+            world.faults.kill = 1_500;
+        }
         Kind::Plain | Kind::AsideLater => {}
     }
     for lane in 0..world.parts.len() {
@@ -311,11 +324,30 @@ fn faults(rng: &mut Rng) -> Faults {
         terminate: often(&[10, 100]),
         stale_metadata: often(&[300, 900]),
         varied: often(&[200, 700]),
+        shaken: often(&[100, 500]),
         strange: 0,
     }
 }
 
+fn rivals(rng: &mut Rng, world: &mut World) {
+    if world.processes.len() == 1 {
+        let another = world.processes[0].clone();
+        world.processes.push(another);
+    }
+    for process in &mut world.processes {
+        process.wake_at = rng.between(0, 3_000);
+    }
+    world.faults.freeze = 1_500;
+    world.faults.freeze_ms = *rng.pick(&[5_000, 60_000, 600_000]).unwrap();
+    world.faults.varied = 700;
+    // A run that can not write its checkpoint does not learn that it was superseded.
+    world.faults.ledger = *rng.pick(&[0, 250, 600]).unwrap();
+    world.faults.request_late = *rng.pick(&[0, 100, 400]).unwrap();
+    world.faults.late_ms = *rng.pick(&[2_000, 20_000]).unwrap();
+}
+
 fn unsteady(rng: &mut Rng, world: &mut World) {
+    world.faults.shaken = 800;
     world.faults.stale_metadata = 500;
     for lane in 0..world.parts.len() {
         if world.parts[lane].nature.replicas == 1 {

@@ -77,6 +77,8 @@ pub(super) struct Faults {
     pub(super) stale_metadata: u64,
     /// Starts that cut batches in another way, as other settings of a run may.
     pub(super) varied: u64,
+    /// Starts during which the leader changes: what took the process took a broker too.
+    pub(super) shaken: u64,
     /// Starts with other settings.
     pub(super) strange: u64,
 }

@@ -78,7 +78,7 @@ mod tests {
 
     /// The defect, and the kind of world that provokes it.
     #[rustfmt::skip]
-    const DEFECTS: [(Defect, Option<Kind>); 19] = [
+    const DEFECTS: [(Defect, Option<Kind>); 20] = [
         (Defect::RecordBeforeConfirm, None),
         (Defect::SkipTail, None),
         (Defect::TrustRecordCount, None),
@@ -89,6 +89,7 @@ mod tests {
         (Defect::IdentityNotFirst, None),
         (Defect::IdentityUnconditional, None),
         (Defect::StraddledWrap, Some(Kind::Wraps)),
+        (Defect::GoOnFromRead, Some(Kind::Rivals)),
         (Defect::OffsetOffByOne, None),
         (Defect::ResumeAtLastLine, None),
         (Defect::RetryDifferently, None),
@@ -96,7 +97,7 @@ mod tests {
         (Defect::NoReadAfterSilence, Some(Kind::Sleeps)),
         (Defect::NoReadBeforeFirstSend, Some(Kind::Sleeps)),
         (Defect::TrustListOffsets, Some(Kind::Lonely)),
-        (Defect::CompleteOnOneReplica, Some(Kind::Unsteady)),
+        (Defect::CompleteOnOneReplica, Some(Kind::Thin)),
         (Defect::UnpinnedSetting, Some(Kind::Strange)),
     ];
 

@@ -263,7 +263,8 @@ impl World {
             }
             // Nothing was sent, and the checkpoint names the row that failed.
             Stop::NothingToAdopt { .. } => {
-                features.remade || (features.adopts && self.checked[MAIN].before == 0)
+                features.remade
+                    || (features.adopts && (features.deleted || self.checked[MAIN].before == 0))
             }
             Stop::Overwritten { .. } => features.python,
             Stop::RecordRefused { .. } | Stop::Refused { .. } => features.limit_lowered,

@@ -181,6 +181,8 @@ impl World {
                 self.replicate_soon(lane);
             }
             Event::Remake { lane } => self.remake(lane),
+            // Where the Python processor began, its records are all that tells how far it came.
+            Event::Delete { .. } if self.features.adopts => {}
             Event::Delete { lane, per_mille } => self.delete(lane, per_mille),
             Event::LowerLimit { lane, bytes } => {
                 self.parts[lane].max_message_bytes = bytes;

@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Sleeps,
     /// Runs die often, and their requests arrive late.
     Late,
+    /// For a while the leader alone is in sync, and runs die.
+    Thin,
     /// Several runs at once, that freeze for longer than the lease and wake.
     Rivals,
     /// One run at a time, and a cluster whose leaders change; nothing is late.
@@ -45,7 +47,8 @@ pub(super) enum Kind {
     Forgets(i16),
 }
 
-pub(super) const KINDS: [Kind; 18] = [
+pub(super) const KINDS: [Kind; 19] = [
+    Kind::Thin,
     Kind::Rivals,
     Kind::Rivals,
     Kind::Late,
@@ -240,6 +243,7 @@ pub(super) fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
             world.faults.late_ms = 60_000;
             world.faults.varied = 700;
         }
+        Kind::Thin => thin(&mut rng, &mut world),
         Kind::Rivals => {
             rivals(&mut rng, &mut world);
             job.lease_seconds = 1;
@@ -326,6 +330,18 @@ fn faults(rng: &mut Rng) -> Faults {
         varied: often(&[200, 700]),
         shaken: often(&[100, 500]),
         strange: 0,
+    }
+}
+
+fn thin(rng: &mut Rng, world: &mut World) {
+    world.faults.kill = 4_000;
+    for lane in 0..world.parts.len() {
+        if world.parts[lane].nature.replicas > 1 {
+            let at = rng.between(0, 3_000);
+            world.after(at, Event::Lag { lane });
+            world.after(at + rng.between(5, 3_000), Event::Shrink { lane });
+            world.after(at + rng.between(60_000, 120_000), Event::Recover { lane });
+        }
     }
 }
 

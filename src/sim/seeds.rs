@@ -216,53 +216,7 @@ pub(super) fn build(seed: u64, focus: Option<Kind>) -> (World, Job, u32) {
         }
     }
     world.features.aside_later = kind == Kind::AsideLater;
-    match kind {
-        Kind::Wraps => past(&mut world, &job),
-        Kind::Adopts => python_past(&mut rng, &mut world),
-        Kind::Strange => world.faults.strange = 400,
-        // The one path that the broker does not guard: a request that is late by more than its
-        // time-out is not covered, nor is one that arrives twice.
-        Kind::Forgets(_) => {
-            world.faults.late_ms = world.faults.late_ms.min(5_000);
-            world.faults.request_twice = 0;
-            world.faults.freeze = 400;
-            world.faults.freeze_ms = 26 * 3_600_000;
-        }
-        Kind::Sleeps => {
-            world.faults.freeze = world.faults.freeze.max(800);
-            world.faults.freeze_ms = 50 * 3_600_000;
-        }
-        Kind::Remade => {
-            for _ in 0..3 {
-                world.after(rng.between(0, 3_000), Event::Remake { lane: 0 });
-            }
-        }
-        Kind::Late => {
-            world.faults.kill = 1_500;
-            world.faults.request_late = 400;
-            world.faults.late_ms = 60_000;
-            world.faults.varied = 700;
-        }
-        Kind::Thin => thin(&mut rng, &mut world),
-        Kind::Rivals => {
-            rivals(&mut rng, &mut world);
-            job.lease_seconds = 1;
-            job.rows_per_second_max = Some(rng.between(3, 20));
-        }
-        Kind::Lonely => {
-            world.processes.truncate(1);
-            world.faults.request_late = 0;
-            world.faults.request_twice = 0;
-            world.faults.kill = 1_500;
-            unsteady(&mut rng, &mut world);
-            world.faults.stale_metadata = 0;
-        }
-        Kind::Unsteady => {
-            unsteady(&mut rng, &mut world);
-            world.faults.kill = 1_500;
-        }
-        Kind::Plain | Kind::AsideLater => {}
-    }
+    provoke(kind, &mut rng, &mut world, &mut job);
     for lane in 0..world.parts.len() {
         world.check_log(lane);
     }
@@ -381,6 +335,57 @@ fn unsteady(rng: &mut Rng, world: &mut World) {
             );
             world.after(at + rng.between(20, 60_000), Event::Recover { lane });
         }
+    }
+}
+
+/// What the kind of a world adds to it.
+fn provoke(kind: Kind, rng: &mut Rng, world: &mut World, job: &mut Job) {
+    match kind {
+        Kind::Wraps => past(world, job),
+        Kind::Adopts => python_past(rng, world),
+        Kind::Strange => world.faults.strange = 400,
+        // The one path that the broker does not guard: a request that is late by more than its
+        // time-out is not covered, nor is one that arrives twice.
+        Kind::Forgets(_) => {
+            world.faults.late_ms = world.faults.late_ms.min(5_000);
+            world.faults.request_twice = 0;
+            world.faults.freeze = 400;
+            world.faults.freeze_ms = 26 * 3_600_000;
+        }
+        Kind::Sleeps => {
+            world.faults.freeze = world.faults.freeze.max(800);
+            world.faults.freeze_ms = 50 * 3_600_000;
+        }
+        Kind::Remade => {
+            for _ in 0..3 {
+                world.after(rng.between(0, 3_000), Event::Remake { lane: 0 });
+            }
+        }
+        Kind::Late => {
+            world.faults.kill = 1_500;
+            world.faults.request_late = 400;
+            world.faults.late_ms = 60_000;
+            world.faults.varied = 700;
+        }
+        Kind::Thin => thin(rng, world),
+        Kind::Rivals => {
+            rivals(rng, world);
+            job.lease_seconds = 1;
+            job.rows_per_second_max = Some(rng.between(3, 20));
+        }
+        Kind::Lonely => {
+            world.processes.truncate(1);
+            world.faults.request_late = 0;
+            world.faults.request_twice = 0;
+            world.faults.kill = 1_500;
+            unsteady(rng, world);
+            world.faults.stale_metadata = 0;
+        }
+        Kind::Unsteady => {
+            unsteady(rng, world);
+            world.faults.kill = 1_500;
+        }
+        Kind::Plain | Kind::AsideLater => {}
     }
 }
 

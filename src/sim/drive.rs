@@ -7,8 +7,9 @@ use std::sync::{Arc, Once};
 
 use super::defects;
 use super::events::Event;
+use super::ledger::SimLedger;
 use super::oracle::SOURCE;
-use super::ports::{Hand, SimBroker, SimLedger, SimSource, SimWorld};
+use super::ports::{Hand, SimBroker, SimSource, SimWorld};
 use super::world::{DEAD, Faults, Killed, MAIN, Rng, Stage, World};
 use crate::flow;
 use crate::flow::job::{Job, Target};

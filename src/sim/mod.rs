@@ -8,6 +8,8 @@
 //!   flow::run ──port calls──> ports ──> world               clocks, events, kills, hand-over
 //!                                       /  |  \
 //!                                leader  stores  oracle     what is true in them
+//!
+//! conformance: the model leader against the embedded log and real brokers
 //! ```
 //!
 //! Only `flow/` and `wire/` are the product's own; everything that they touch is a model here.
@@ -22,6 +24,7 @@ pub(crate) mod defects;
 mod drive;
 mod events;
 mod leader;
+mod ledger;
 mod oracle;
 mod ports;
 mod random_worlds;

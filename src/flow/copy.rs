@@ -81,6 +81,10 @@ impl Course {
                     self.settle(run, self.filled);
                 }
             } else if let Some(stop) = self.ended.take() {
+                // Last rows that the partition held already, counted while a batch was in flight.
+                if self.filled.row >= self.adopted_rows && self.lanes().all(Lane::is_settled) {
+                    self.settle(run, self.filled);
+                }
                 return Ok(stop);
             }
         }

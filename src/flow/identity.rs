@@ -55,10 +55,12 @@ pub fn store_new(
         Identities::Dlq(known)
     };
     let mut holder = run.keeper.ours(&change);
-    if let (Holder::Us { last_line, .. }, Some(_)) = (&mut holder, adopted_row) {
+    if let (Holder::Us { last_line, .. }, Some(row)) = (&mut holder, adopted_row) {
         // The Python processor's number may be one that failed: the partition's is true, and
-        // may be lower.
+        // may be lower. From here on no write of ours says otherwise, whether or not an answer
+        // to this one comes.
         *last_line = u64::MAX;
+        run.keeper.adopted(row);
     }
     insist_store(run, &change, &OnlyIf { holder, identities })?;
     place.producers = producers;

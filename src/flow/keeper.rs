@@ -108,8 +108,8 @@ impl Keeper {
         self.settled = settled;
     }
 
-    /// The partition decided how many rows the Python processor sent, and the ledger says so
-    /// now: fewer than its checkpoint said, where that named the row that failed.
+    /// The partition decided how many rows the Python processor sent: fewer than its checkpoint
+    /// says, where that names the row that failed.
     pub fn adopted(&mut self, rows: u64) {
         self.settled.row = rows;
         self.settled.ordinal = rows;

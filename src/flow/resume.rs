@@ -108,9 +108,6 @@ fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
         ..Checkpoint::default()
     };
     store_new(run, &mut main, log_end, pins)?;
-    if adopting {
-        run.keeper.adopted(main.landed);
-    }
     let dead = match run.job.dead_target() {
         Some(target) => {
             let dead = place(Which::Dead, target, item, &item.dlq, item.dlq_rows);

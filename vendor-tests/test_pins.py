@@ -38,9 +38,9 @@ def test_a_changed_pin(lab, brokers, state):
     changes = [
         ({"KAFKA_TOPIC": other_topic}, [topic, other_topic]),
         ({"KAFKA_PARTITION": 1}, ["0", "1"]),
-        ({"CSV_DELIMITER": ";"}, ["CSV_DELIMITER", "2c", "3b"]),
-        ({"CSV_QUOTE": "'"}, ["CSV_QUOTE", "22", "27"]),
-        ({"CSV_COLUMNS": "one,two,three"}, ["CSV_COLUMNS", "one"]),
+        ({"CSV_DELIMITER": ";"}, ["CSV_DELIMITER: begun with ,, now ;"]),
+        ({"CSV_QUOTE": "'"}, ["CSV_QUOTE: begun with \", now '"]),
+        ({"CSV_COLUMNS": "one,two,three"}, ["CSV_COLUMNS: begun with none, now [\"one\""]),
         ({"KAFKA_KEY_COLUMN": "id"}, ["KAFKA_KEY_COLUMN", "id"]),
         ({"S3_KEY": other_key}, [job.settings["S3_KEY"], other_key]),
         ({"KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}, [item["cluster_id"]]),

@@ -179,7 +179,7 @@ impl Job {
         let mut found = Vec::new();
         let mut compare = |name: &'static str, pinned: Option<String>, now: String| {
             if let Some(pinned) = pinned.filter(|pinned| *pinned != now) {
-                found.push(Difference { name, pinned, now });
+                found.push(Difference { name, pinned: in_words(&pinned), now: in_words(&now) });
             }
         };
         compare("source", item.source.clone(), self.source.clone());
@@ -216,6 +216,17 @@ fn setting_name(pin: &str) -> &'static str {
     }
 }
 
+/// A pinned value as it would be set: for messages, not to compare.
+fn in_words(value: &str) -> String {
+    let byte = value.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    match byte {
+        Some(b'\t') => "tab".to_owned(),
+        Some(byte) if byte.is_ascii_graphic() => char::from(byte).to_string(),
+        _ if value.is_empty() => "none".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
 fn digest(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(bytes)
@@ -229,5 +240,25 @@ pub fn lane_item(target: &Target) -> LaneItem {
         topic: Some(target.topic.clone()),
         partition: Some(target.partition),
         ..LaneItem::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_shown_as_they_are_set() {
+        for (pinned, shown) in [
+            ("0x2c", ","),
+            ("0x09", "tab"),
+            ("0x01", "0x01"),
+            ("none", "none"),
+            ("", "none"),
+            ("1048576", "1048576"),
+            ("[\"a\",\"b\"]", "[\"a\",\"b\"]"),
+        ] {
+            assert_eq!(in_words(pinned), shown);
+        }
     }
 }

@@ -33,7 +33,10 @@ pub fn text(rehearsed: &Rehearsed<'_>) -> String {
     let (program, source) = (shell_word(program), shell_word(source));
     let segment = shell_word(&format!("{log}/00000000000000000000.log"));
     let next = if *is_complete {
-        ("Begin anew", format!("rm -r {}", shell_word(directory)))
+        (
+            "Begin anew (stopped in the middle, the same command resumes)",
+            format!("rm -r {}", shell_word(directory)),
+        )
     } else {
         (
             "Go on from here",
@@ -170,7 +173,7 @@ Go on from here
             text.contains("\nProve it\n  csv-to-kafka verify --directory rehearsal-orders.csv\n"),
             "{text}"
         );
-        assert!(text.ends_with("Begin anew\n  rm -r rehearsal-orders.csv\n"), "{text}");
+        assert!(text.ends_with("Begin anew (stopped in the middle, the same command resumes)\n  rm -r rehearsal-orders.csv\n"), "{text}");
         assert!(!text.contains("rate"), "{text}");
     }
 

@@ -19,6 +19,7 @@ use super::events::Event;
 use super::leader::{Nature, Partition, Unknown};
 use super::oracle::{Oracle, Shape};
 use super::random_worlds::number;
+use super::seeds::adopted;
 use super::world::{Rng, Snapshot, World};
 use crate::flow::job::Job;
 use crate::limits::BATCH_OVERHEAD_BYTES;
@@ -30,16 +31,28 @@ const RECOVERY_BATCHES: usize = 2;
 
 #[test]
 fn every_crash_of_a_job() {
-    let count = matrix(None);
+    let (world, job) = build(None);
+    let count = matrix(world, &job);
     assert!(count.batches >= 38, "{count:?}");
     assert!(count.first > 300 && count.second > 200, "{count:?}");
 }
 
 #[test]
 fn every_crash_of_a_job_with_dead_letters() {
-    let count = matrix(Some(1000));
+    let (world, job) = build(Some(1000));
+    let count = matrix(world, &job);
     assert!(count.batches >= 38, "{count:?}");
     assert!(count.first > 300 && count.second > 200, "{count:?}");
+}
+
+/// Its checkpoint names the row that failed: one more than the partition holds.
+#[test]
+fn every_crash_of_an_adopted_job() {
+    let (mut world, job) = build(None);
+    let sent = world.oracle.records.len() / 2;
+    adopted(&mut Rng(13), &mut world, sent, sent + 1);
+    let count = matrix(world, &job);
+    assert!(count.first > 200 && count.second > 200, "{count:?}");
 }
 
 #[derive(Debug, Default)]
@@ -59,13 +72,11 @@ enum OnTheirWay {
     Late(u64),
 }
 
-fn matrix(aside: Option<u64>) -> Count {
+fn matrix(mut whole: World, job: &Job) -> Count {
     let all = number("SIM_MATRIX").is_some();
-    let (world, job) = build(aside);
     let mut count = Count::default();
-    let mut whole = world;
     whole.snapshots = Some(Vec::new());
-    let mut whole = finish(whole, &job);
+    let mut whole = finish(whole, job);
     assert_eq!(whole.failure, None, "the undisturbed run");
     count.batches = whole.parts.iter().map(|part| part.log.len()).sum();
     let mut seen = BTreeSet::new();
@@ -86,7 +97,7 @@ fn matrix(aside: Option<u64>) -> Count {
             let mut world = crashed(&crash, fate, index % 2 == 1);
             world.snapshots = (!matches!(fate, OnTheirWay::Late(_))).then(Vec::new);
             world.snapshot_batches_max = world.parts[0].log.len() + RECOVERY_BATCHES;
-            let mut recovered = play(world, &job, &label);
+            let mut recovered = play(world, job, &label);
             for again in recovered.snapshots.take().unwrap_or_default() {
                 for fate in [OnTheirWay::Arrive, OnTheirWay::Vanish] {
                     if fate == OnTheirWay::Vanish && flying(&again.world) == 0 {
@@ -99,7 +110,7 @@ fn matrix(aside: Option<u64>) -> Count {
                             "{label}; again {}, call {}, requests {fate:?}",
                             again.call, again.world.calls
                         );
-                        play(world, &job, &label);
+                        play(world, job, &label);
                     }
                 }
             }

@@ -129,8 +129,17 @@ fn past(world: &mut World, job: &Job) {
 /// The world of a job that the Python processor began: its records lie in the partition, its
 /// checkpoint lags behind them, or names the row that failed.
 fn python_past(rng: &mut Rng, world: &mut World) {
-    let rows = world.oracle.records.len();
-    let sent = rng.below(rows + 1);
+    let sent = rng.below(world.oracle.records.len() + 1);
+    let last_line = match rng.below(4) {
+        0 => sent.saturating_sub(rng.below(30)),
+        1 if sent > 0 => sent + 1,
+        _ => sent,
+    };
+    adopted(rng, world, sent, last_line);
+}
+
+/// The Python processor sent so many rows, and its checkpoint says another number.
+pub(super) fn adopted(rng: &mut Rng, world: &mut World, sent: usize, last_line: usize) {
     let values = |from: usize, to: usize| -> Vec<Vec<u8>> {
         (from..to)
             .map(|row| {
@@ -151,12 +160,6 @@ fn python_past(rng: &mut Rng, world: &mut World) {
     world.parts[0].replicate();
     world.checked[0].before = sent;
     world.check_log(0);
-    let last_line = match rng.below(4) {
-        0 => sent.saturating_sub(rng.below(30)),
-        1 if sent > 0 => sent + 1,
-        // Nothing was sent, and the checkpoint says so.
-        _ => sent,
-    };
     world.ledger.overwrite(last_line as u64, rng.chance(500), WALL_MS / 1000);
     world.features.adopts = true;
 }

@@ -36,12 +36,16 @@ def dumped(version: str, log: Path) -> tuple[list[dict], list[Record]]:
     return batches, records
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("compression", ["gzip", "zstd", "lz4", "snappy", "none"])
+@pytest.mark.parametrize(
+    ("version", "compression"),
+    [
+        *((VERSIONS[0], name) for name in ("gzip", "zstd", "lz4", "snappy", "none")),
+        # One compression is enough for the older readers.
+        *((version, "gzip") for version in VERSIONS[1:]),
+    ],
+)
 def test_kafka_reads_the_embedded_log(tmp_path, version, compression):
     """Every batch is valid, sequences go on without a gap, and every record is the row that it should be."""
-    if version != VERSIONS[0] and compression != "gzip":
-        pytest.skip("one compression is enough for the older reader")
     table = csvgen.varied(tmp_path / "in.csv", 5_000, seed=61)
     job = Job(tmp_path / "job", KAFKA_COMPRESSION=compression)
     job.run("rehearse", table.path)

@@ -197,7 +197,7 @@ impl World {
             let refused = matches!(stop, Stop::PinsDiffer { .. }) || stop.exit_code() == 75;
             return (!refused).then(|| format!("a run with other settings ends so: {stop:?}"));
         }
-        if matches!(stop, Stop::Contended { .. }) && self.is_lonely() {
+        if matches!(stop, Stop::Contended { .. }) && self.features.lonely && !self.features.remade {
             return Some(format!("there is no other run: {stop:?}"));
         }
         match stop.exit_code() {
@@ -211,7 +211,7 @@ impl World {
     fn is_lonely(&self) -> bool {
         let Faults { request_late, request_twice, stale_metadata, .. } = self.faults;
         let quiet = request_late + request_twice + stale_metadata == 0;
-        quiet && self.processes.len() == 1 && !self.features.remade
+        quiet && self.processes.len() == 1
     }
 
     fn item_problem(&self) -> Option<String> {
@@ -298,8 +298,10 @@ impl World {
 
 /// Runs the slots of a world, each in its own thread, until all have ended or used up their
 /// starts; then what is left to do is done in a calm world.
-pub(super) fn play(world: World, job: &Job, starts_max: u32) -> World {
+pub(super) fn play(mut world: World, job: &Job, starts_max: u32) -> World {
     let slots = world.processes.len();
+    // Judged now: what is late in a world still arrives when nothing fails any more.
+    world.features.lonely = world.is_lonely();
     let job = job.clone();
     let stage = Arc::new(Stage::new(world));
     if slots == 1 {

@@ -178,6 +178,8 @@ pub(super) struct Features {
     /// `ON_BAD_ROW=dlq`, up to so many.
     pub(super) aside: Option<u64>,
     pub(super) adopts: bool,
+    /// There is one run at a time, and nothing of an earlier one is late.
+    pub(super) lonely: bool,
     /// The first runs stop at a bad row, the later ones set it aside.
     pub(super) aside_later: bool,
 }

@@ -34,7 +34,14 @@ pub fn resume(run: &mut Run<'_, '_>) -> Result<Course, Stop> {
     let item = take(run)?;
     let target = run.job.target.clone();
     let main = place(Which::Main, target, &item, &item.main, item.total_sent);
-    if main.producers.is_empty() { begin(run, &item, main) } else { go_on(run, &item, main) }
+    if !main.producers.is_empty() {
+        return go_on(run, &item, main);
+    }
+    // Our own format, rows sent, and no identity: beginning anew would send them again.
+    if item.format.is_some() && item.total_sent.is_some_and(|sent| sent > 0) {
+        return Err(Stop::Overwritten { job_id: item.job_id, missing: "producers" });
+    }
+    begin(run, &item, main)
 }
 
 /// A job that has an identity: what does the partition hold of it?

@@ -127,10 +127,12 @@ impl Producers {
     }
 
     /// From the log, as after a restart: one batch of each producer.
-    fn rebuilt(log: &[Stored]) -> Producers {
+    /// What a broker knows after a start, or as a new leader. A producer's state outlives the
+    /// deletion of its records: snapshots hold it, and followers had it already.
+    fn rebuilt<'a>(appended: impl Iterator<Item = &'a BatchHeader>) -> Producers {
         let mut producers = Producers::default();
-        for stored in log {
-            producers.appended(&stored.header, 1);
+        for header in appended {
+            producers.appended(header, 1);
         }
         producers
     }
@@ -169,6 +171,8 @@ pub(super) struct Partition {
     pub(super) leader: usize,
     pub(super) max_message_bytes: usize,
     pub(super) log: Vec<Stored>,
+    /// The headers of what retention has deleted.
+    deleted: Vec<BatchHeader>,
     pub(super) log_start: i64,
     /// How far each replica's copy goes.
     held: Vec<i64>,
@@ -197,6 +201,7 @@ impl Partition {
             leader: 0,
             max_message_bytes,
             log: Vec::new(),
+            deleted: Vec::new(),
             log_start: 0,
             held: vec![0; replicas],
             in_sync: vec![true; replicas],
@@ -367,7 +372,7 @@ impl Partition {
         self.lagging[next] = false;
         self.leader = next;
         self.epoch += 1;
-        self.producers = Producers::rebuilt(&self.log);
+        self.producers = Producers::rebuilt(self.appended());
         self.visible_from = end;
         // A follower hears of the watermark one fetch late.
         let known = self.log.len().saturating_sub(rng.below(4));
@@ -392,7 +397,7 @@ impl Partition {
 
     /// The broker stops and starts again: memory shrinks, the log stays.
     pub(super) fn restart(&mut self, wall_ms: u64) {
-        self.producers = Producers::rebuilt(&self.log);
+        self.producers = Producers::rebuilt(self.appended());
         self.producers.expire(wall_ms, self.nature.expiry_ms);
         self.init_refused = true;
     }
@@ -407,6 +412,11 @@ impl Partition {
         self.topic_id = format!("{}-id-{remade}", self.nature.topic);
     }
 
+    /// All that was ever appended and not truncated.
+    fn appended(&self) -> impl Iterator<Item = &BatchHeader> {
+        self.deleted.iter().chain(self.log.iter().map(|stored| &stored.header))
+    }
+
     /// Retention deletes what is below `offset`, at batch boundaries.
     pub(super) fn delete_below(&mut self, offset: i64) {
         let offset = offset.min(self.high);
@@ -415,7 +425,7 @@ impl Partition {
                 break;
             }
             self.log_start = first.end();
-            self.log.remove(0);
+            self.deleted.push(self.log.remove(0).header);
         }
     }
 

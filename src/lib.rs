@@ -1,7 +1,7 @@
 //! csv-to-kafka: one CSV into one Kafka partition, every row once, in file order.
 //!
 //! ```text
-//!             main.rs   picks the ports, runs a command, prints, exit code
+//!             main.rs   runs a command, exit code; command/ picks its ports and prints
 //!            /   |   \
 //!        cli   flow   show          flow decides       show words
 //!               | \    |

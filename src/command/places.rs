@@ -1,0 +1,146 @@
+//! The ports of a command: the source, the ledger, the login of AWS, as its settings name them.
+
+use std::ffi::OsString;
+
+use csv_to_kafka::flow::ports::{Broker, Ledger, Ports, Source};
+use csv_to_kafka::port::credentials::{self, Credentials};
+use csv_to_kafka::port::dynamodb::DynamoDb;
+use csv_to_kafka::port::file::File;
+use csv_to_kafka::port::file_ledger::FileLedger;
+use csv_to_kafka::port::http::Http;
+use csv_to_kafka::port::kafka::AwsLogin;
+use csv_to_kafka::port::machine::Machine;
+use csv_to_kafka::port::s3::S3;
+use csv_to_kafka::settings::{Aws, CheckpointAt, KafkaSecurity, Settings, SourceAt};
+use csv_to_kafka::stop::Stop;
+use csv_to_kafka::wire::dynamodb::Table;
+use csv_to_kafka::wire::s3::Place;
+
+use super::{Variables, one_problem};
+
+/// The two ends that a run and a rehearsal have in common.
+pub(crate) struct Places {
+    pub(crate) source: Box<dyn Source>,
+    ledger: Box<dyn Ledger>,
+    /// Where anything of AWS is used.
+    pub(crate) aws: Option<AwsLogin>,
+}
+
+impl Places {
+    pub(crate) fn open(settings: &Settings, variables: &Variables) -> Result<Places, Box<Stop>> {
+        let mut services = Lazy { aws: settings.aws.as_ref(), variables, services: None };
+        let source = services.source(&settings.source)?;
+        let ledger = services.ledger(&settings.checkpoint)?;
+        let aws = services.login(&settings.security)?;
+        Ok(Places { source, ledger, aws })
+    }
+
+    pub(crate) fn ports<'p, B: Broker>(
+        &'p mut self,
+        main: &'p mut B,
+        dead: Option<&'p mut B>,
+        world: &'p mut Machine<'_>,
+    ) -> Ports<'p> {
+        Ports {
+            source: &mut *self.source,
+            main,
+            dead: dead.map(|dead| dead as &mut dyn Broker),
+            ledger: &mut *self.ledger,
+            world,
+        }
+    }
+}
+
+/// Credentials are looked for only where anything of AWS is used.
+pub(crate) struct Lazy<'a> {
+    pub(crate) aws: Option<&'a Aws>,
+    pub(crate) variables: &'a Variables,
+    pub(crate) services: Option<Services<'a>>,
+}
+
+impl<'a> Lazy<'a> {
+    pub(crate) fn source(&mut self, source: &SourceAt) -> Result<Box<dyn Source>, Box<Stop>> {
+        Ok(match source {
+            SourceAt::S3 { bucket, key } => Box::new(self.services()?.s3(bucket, key)),
+            SourceAt::File(path) => Box::new(File::new(path)),
+        })
+    }
+
+    pub(crate) fn ledger(
+        &mut self,
+        checkpoint: &CheckpointAt,
+    ) -> Result<Box<dyn Ledger>, Box<Stop>> {
+        Ok(match checkpoint {
+            CheckpointAt::DynamoDb { table } => Box::new(self.services()?.dynamodb(table)),
+            CheckpointAt::File { path } => Box::new(FileLedger::new(path)),
+        })
+    }
+
+    /// What logs in at Kafka with a role of AWS.
+    pub(crate) fn login(
+        &mut self,
+        security: &KafkaSecurity,
+    ) -> Result<Option<AwsLogin>, Box<Stop>> {
+        if !security.takes_aws() {
+            return Ok(None);
+        }
+        let services = self.services()?;
+        let credentials = services.credentials.clone();
+        Ok(Some(AwsLogin { credentials, region: services.region.clone() }))
+    }
+
+    pub(crate) fn services(&mut self) -> Result<&Services<'a>, Box<Stop>> {
+        let Some(aws) = self.aws else {
+            unreachable!("the settings of S3 and DynamoDB come with those of AWS")
+        };
+        if self.services.is_none() {
+            self.services = Some(Services::new(aws, self.variables)?);
+        }
+        match &self.services {
+            Some(services) => Ok(services),
+            None => unreachable!("they were made just now"),
+        }
+    }
+}
+
+/// What S3 and `DynamoDB` share.
+pub(crate) struct Services<'a> {
+    aws: &'a Aws,
+    region: String,
+    http: Http,
+    credentials: Credentials,
+}
+
+impl<'a> Services<'a> {
+    pub(crate) fn new(aws: &'a Aws, variables: &Variables) -> Result<Services<'a>, Box<Stop>> {
+        let lookup = |name: &str| match aws.variables.get(name) {
+            Some(value) => Some(value.to_owned()),
+            // Those of the proxy.
+            None => variables.get(&OsString::from(name))?.to_str().map(str::to_owned),
+        };
+        let http = Http::new(&lookup).map_err(one_problem)?;
+        let region =
+            credentials::region(aws.region.as_deref(), &aws.variables).map_err(Box::new)?;
+        let credentials = Credentials::find(&aws.variables, &http, &region, aws.variant);
+        Ok(Services { aws, region, http, credentials })
+    }
+
+    pub(crate) fn s3(&self, bucket: &str, key: &str) -> S3 {
+        let place = Place {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            region: self.region.clone(),
+            endpoint: self.aws.s3_endpoint.clone(),
+            variant: self.aws.variant,
+            requester_pays: self.aws.requester_pays,
+        };
+        S3::new(self.http.clone(), place, self.credentials.clone())
+    }
+
+    pub(crate) fn dynamodb(&self, table: &str) -> DynamoDb {
+        let table = Table { name: table.to_owned(), region: self.region.clone() };
+        let endpoint = self.aws.dynamodb_endpoint.as_deref();
+        let credentials = self.credentials.clone();
+        DynamoDb::new(self.http.clone(), table, endpoint, self.aws.variant, credentials)
+    }
+}

@@ -16,6 +16,10 @@ from lab.job import BINARY, Job
 from lab.s3 import S3
 
 VERSIONS = ["4.1.0", "3.9.1"]
+# Native, but their leaders check less: an unknown producer id, a deleted topic, the log end.
+OLD_VERSIONS = ["2.8.2", "2.4.1", "1.1.1"]
+# No idempotent producers at all.
+ANCIENT_VERSION = "0.10.2.2"
 
 
 def pytest_addoption(parser):
@@ -86,7 +90,7 @@ def brokers(ground):
         if version not in running:
             elsewhere = os.environ.get("KAFKA_BOOTSTRAP_SERVERS_LAB")
             running[version] = (kafka.Elsewhere(elsewhere) if elsewhere
-                                else kafka.Cluster(version, ground / f"kafka-{version}").start())
+                                else kafka.make(version, ground / f"kafka-{version}").start())
         return running[version]
 
     yield of
@@ -102,7 +106,7 @@ def own_cluster(ground):
     def make(version: str = "4.1.0", nodes: int = 1, **settings):  # heap and java too
         if os.environ.get("KAFKA_BOOTSTRAP_SERVERS_LAB"):
             pytest.skip("needs brokers of its own")
-        cluster = kafka.Cluster(version, ground / f"own-{len(made)}", nodes, **settings)
+        cluster = kafka.make(version, ground / f"own-{len(made)}", nodes, **settings)
         made.append(cluster)
         return cluster.start()
 

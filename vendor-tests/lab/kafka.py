@@ -1,5 +1,6 @@
-"""Apache Kafka in KRaft mode from the jars alone: one node or three, any version in the cache.
+"""Apache Kafka from the jars alone: one node or three, any version in the cache.
 
+Kafka 3 and 4 run in KRaft mode, older ones beside a ZooKeeper of their own (WithZooKeeper).
 Each node has two client listeners: PLAINTEXT, which the lab itself uses, and PROXIED, which
 tells clients to come back through a port of our own, where a proxy may sit.
 """
@@ -14,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from .consumer import forget
-from .ground import CACHE, Server, free_port, wait_until
+from .ground import CACHE, Server, free_port, port_open, wait_until
 
 # Quick to start rather than quick to run: most brokers live for seconds.
 QUICK_START = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
@@ -24,6 +25,8 @@ JAVA = ["java", "-XX:-UsePerfData",
 
 def class_path(version: str) -> str:
     jars = CACHE / f"kafka-{version}"
+    if version.startswith(("0.", "1.", "2.")):
+        return f"{jars}/*"
     # The binding that we want comes first: 3.9 brings another one.
     return f"{jars}/slf4j-simple-1.7.36.jar:{jars}/*"
 
@@ -69,6 +72,8 @@ class Node:
 
 
 class Cluster:
+    node_class = Node
+
     def __init__(self, version: str, directory: Path, nodes: int = 1, heap: str = "384m",
                  java: list | None = None, **settings):
         self.version, self.dir, self.heap = version, directory, heap
@@ -94,7 +99,7 @@ class Cluster:
             }
         self.settings |= {k.replace("_", "."): v for k, v in settings.items()}
         directory.mkdir(parents=True, exist_ok=True)
-        self.nodes = [Node(self, n) for n in range(1, nodes + 1)]
+        self.nodes = [self.node_class(self, n) for n in range(1, nodes + 1)]
         self._admin = None
 
     # -- life ------------------------------------------------------------------------------
@@ -192,6 +197,81 @@ class Cluster:
 
     def wait_isr(self, name: str, count: int, seconds: float = 90):
         wait_until(f"{count} in sync for {name}", lambda: len(self.partition(name).isrs) == count, seconds, every=0.2)
+
+
+class OldNode(Node):
+    def write(self, _voters: str):
+        self.dir.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "broker.id": self.id,
+            "zookeeper.connect": f"127.0.0.1:{self.cluster.zookeeper_port}",
+            "zookeeper.connection.timeout.ms": 60_000,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.proxied_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.proxy_port}",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
+            "log.dirs": self.dir / "log",
+            "auto.create.topics.enable": "false",
+            "delete.topic.enable": "true",
+            **self.cluster.settings,
+        }
+        (self.dir / "server.properties").write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
+
+
+class WithZooKeeper(Cluster):
+    """Kafka before KRaft: 0.10 to 2.8, on the Java of today."""
+
+    node_class = OldNode
+
+    def __init__(self, version: str, directory: Path, nodes: int = 1, heap: str = "256m", **settings):
+        super().__init__(version, directory, nodes, heap, **settings)
+        for name in ("broker.session.timeout.ms", "broker.heartbeat.interval.ms",
+                     "controller.quorum.election.timeout.ms", "controller.quorum.fetch.timeout.ms"):
+            self.settings.pop(name, None)
+        if version.startswith("0.10"):
+            self.settings = {k: v for k, v in self.settings.items() if not k.startswith("transaction.")}
+        if nodes > 1:
+            self.settings["zookeeper.session.timeout.ms"] = 3000
+        self.zookeeper_port = free_port()
+        properties = directory / "zookeeper.properties"
+        properties.write_text(f"dataDir={directory / 'zookeeper'}\nclientPort={self.zookeeper_port}\n"
+                              "clientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n")
+        self.zookeeper = Server(f"zookeeper of kafka {version}",
+                                [*JAVA, *QUICK_START, "-Xmx128m", "-cp", class_path(version),
+                                 "org.apache.zookeeper.server.quorum.QuorumPeerMain", properties], directory / "zookeeper.log")
+
+    def start(self):
+        self.zookeeper.start()
+        self.zookeeper.wait_port(self.zookeeper_port)
+        for node in self.nodes:
+            node.write("")
+            node.server.start()
+        for node in self.nodes:
+            node.server.wait_port(node.port)
+        wait_until("cluster metadata", lambda: len(self.admin().list_topics(timeout=5).brokers) == len(self.nodes))
+        return self
+
+    def stop(self):
+        super().stop()
+        self.zookeeper.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def restart(self, node: Node, wait: bool = True):
+        """Until ZooKeeper has forgotten a killed broker, another of its number ends at once."""
+        def registered():
+            if not node.server.alive():
+                node.server.start()
+            return port_open(node.port) and node.id in self.admin().list_topics(timeout=5).brokers
+
+        node.server.start()
+        if wait:
+            wait_until(f"{node.server.name} again", registered, seconds=90, every=0.5)
+
+
+def make(version: str, directory: Path, nodes: int = 1, **settings) -> Cluster:
+    """A cluster of this version, of the kind that it can be."""
+    old = version.startswith(("0.", "1.", "2."))
+    return (WithZooKeeper if old else Cluster)(version, directory, nodes, **settings)
 
 
 class Elsewhere:

@@ -60,10 +60,14 @@ pub enum Event<'a> {
         producer_id: i64,
         base_record: u64,
     },
-    /// Rows go out from here on.
+    /// Rows go out from here on, under this producer identity.
     Sending {
         row: u64,
         byte_offset: u64,
+        because: Because,
+        checkpointed_row: u64,
+        producer_id: i64,
+        producer_epoch: i16,
     },
     Progress(Progress),
     Checkpointed {
@@ -102,10 +106,25 @@ pub enum Event<'a> {
     Warning {
         text: &'a str,
     },
+    /// What the run did, for people: told before it ends, if it came as far as the source.
+    Totals(Summary),
     Ended {
         stop: &'a Stop,
         summary: Summary,
     },
+}
+
+/// Why rows go out from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// Nothing of the job is in the partition.
+    Fresh,
+    /// The checkpoint says so, and the partition holds nothing after it.
+    Checkpoint,
+    /// The partition holds rows after the checkpoint.
+    Tail,
+    /// The rows before are the Python processor's.
+    Adopted,
 }
 
 /// How far the run is.
@@ -125,14 +144,83 @@ pub struct Progress {
     pub retries: u64,
 }
 
-/// What a run did, told at its end.
+impl Progress {
+    /// The rest of the source at the pace of this run, its rows being as long as those before.
+    pub fn left_ms(&self) -> Option<u64> {
+        let done = u128::from(self.byte_offset) * u128::from(self.rows_here);
+        if done == 0 || self.source_bytes < self.byte_offset {
+            return None;
+        }
+        let left_bytes = u128::from(self.source_bytes - self.byte_offset);
+        let left = u128::from(self.elapsed_ms)
+            .checked_mul(u128::from(self.row))?
+            .checked_mul(left_bytes)?
+            / done;
+        u64::try_from(left).ok()
+    }
+}
+
+/// What a run did. Its time is that of the peers that it waited for, of its brake, and its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
     pub progress: Progress,
     pub batches: u64,
     pub checkpoints: u64,
+    pub checkpoints_missed: u64,
+    /// From the source, what was read twice too.
+    pub bytes_read: u64,
+    pub reads: u64,
+    /// Produce requests that were answered with success, and what they took together.
+    pub answers: u64,
+    pub answers_ms: u64,
     pub waited_source_ms: u64,
     pub waited_broker_ms: u64,
     pub waited_ledger_ms: u64,
+    /// By `MAX_ROWS_PER_SECOND`.
+    pub braked_ms: u64,
+    /// Sending metrics.
+    pub metrics_ms: u64,
+    /// Calls that did not bring them where they belong.
+    pub metrics_missed: u64,
+    /// Pauses that the broker asked for; the next batch is filled meanwhile.
     pub throttled_ms: u64,
+}
+
+impl Summary {
+    /// What is left for the run itself: it was computing, or waited for a processor.
+    pub fn own_ms(&self) -> u64 {
+        let waited_ms = self.waited_source_ms
+            + self.waited_broker_ms
+            + self.waited_ledger_ms
+            + self.braked_ms
+            + self.metrics_ms;
+        self.progress.elapsed_ms.saturating_sub(waited_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_that_of_the_bytes_left() {
+        let progress = |row, rows_here, byte_offset| Progress {
+            row,
+            rows_here,
+            byte_offset,
+            source_bytes: 1_000,
+            elapsed_ms: 500,
+            ..Progress::default()
+        };
+        for (case, expected) in [
+            (progress(0, 0, 0), None),
+            (progress(10, 10, 500), Some(500)),
+            // Nine tenths were done before this run, at no cost to it.
+            (progress(95, 5, 950), Some(500)),
+            (progress(100, 5, 1_000), Some(0)),
+            (progress(u64::MAX, 1, 1), None),
+        ] {
+            assert_eq!(case.left_ms(), expected, "{case:?}");
+        }
+    }
 }

@@ -12,7 +12,9 @@ use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::kafka::Security;
 use csv_to_kafka::port::machine;
 use csv_to_kafka::settings::{Settings, SourceAt};
+use csv_to_kafka::show::log::Line;
 use csv_to_kafka::show::rehearsal::{self, Rehearsed};
+use csv_to_kafka::show::start::{self, Start};
 use csv_to_kafka::stop::{Peer, Stop};
 
 use super::places::Places;
@@ -28,6 +30,7 @@ pub(crate) fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> 
     let partition = |target: &Target| kafka(servers, &security, &job.job_id, target);
     let mut main = partition(&job.target);
     let mut dead = job.dead_target().as_ref().map(partition);
+    voice.line(&begin("copies", &job, settings));
     let outcome = voice.follow(&job, &mut places, &mut main, dead.as_mut())?;
     let mut world = voice.world()?;
     let mut ports = places.ports(&mut main, dead.as_mut(), &mut world);
@@ -55,6 +58,7 @@ pub(crate) fn rehearse(asked: &Rehearsal, variables: &Variables, voice: &Voice) 
         Some(target) => Some(EmbeddedLog::open(&log_in(&asked.directory, &target))?),
         None => None,
     };
+    voice.line(&begin("rehearses", &job, settings));
     let Outcome { stop, summary } = voice.follow(&job, &mut places, &mut main, dead.as_mut())?;
     let rows = match stop {
         Stop::Complete { rows }
@@ -88,6 +92,11 @@ pub(crate) fn rehearse(asked: &Rehearsal, variables: &Variables, voice: &Voice) 
     }
     Ok(exit_code)
 }
+fn begin(doing: &str, job: &Job, settings: &Settings) -> Line {
+    let Job { version, host, identity, source, .. } = job;
+    start::line(&Start { doing, version, host, identity, source, settings })
+}
+
 pub(crate) fn job(settings: &Settings, rows_max: Option<u64>) -> Result<Job, Box<Stop>> {
     let servers: Vec<String> = settings.bootstrap_servers.iter().map(ToString::to_string).collect();
     Ok(Job {

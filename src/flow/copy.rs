@@ -5,9 +5,10 @@ use super::keeper::{Offsets, Settled};
 use super::lane::{Lane, Offered};
 use super::rows::{Next, Rows};
 use super::run::Run;
-use crate::event::Event;
+use super::spent::On;
+use crate::event::{Because, Event};
 use crate::limits::{PROGRESS_MS, STOP_GRACE_MS, WAIT_SLICE_MS};
-use crate::stop::{BadRow, Stop};
+use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::record::RowTemplate;
 use crate::wire::record::dead_letter::{self, DeadLetter};
 
@@ -21,6 +22,8 @@ pub struct Course {
     pub key_index: Option<usize>,
     pub main: Lane,
     pub dead: Option<Lane>,
+    /// The row of the checkpoint that it begins from.
+    pub checkpointed_row: u64,
     /// The first so many rows are the Python processor's: skipped by counting.
     pub adopted_rows: u64,
     /// Up to here rows are counted: landed, in flight, or being filled.
@@ -70,9 +73,11 @@ impl Course {
                 continue;
             }
             let settled_row = run.keeper.settled().row;
-            let open_ms = brake.opens_at_ms(now_ms, settled_row).max(self.not_before_ms());
+            let brake_ms = brake.opens_at_ms(now_ms, settled_row);
+            let open_ms = brake_ms.max(self.not_before_ms());
             if now_ms < open_ms {
-                run.wait((open_ms - now_ms).min(WAIT_SLICE_MS))?;
+                let on = if now_ms < brake_ms { On::Brake } else { On::Peer(Peer::Broker) };
+                run.spend(on, |run| run.wait((open_ms - now_ms).min(WAIT_SLICE_MS)))?;
             } else if self.dead.as_ref().is_some_and(Lane::has_rows) {
                 self.launch_dead(run)?;
             } else if self.main.has_rows() {
@@ -211,25 +216,37 @@ impl Course {
     fn begin(&mut self, run: &mut Run<'_, '_>) {
         run.begin_counting(self.filled.row);
         let End { row, next_byte, .. } = self.filled;
-        run.tell(&Event::Sending { row: row + 1, byte_offset: next_byte });
+        let because = match self.checkpointed_row {
+            _ if self.adopted_rows > 0 => Because::Adopted,
+            _ if row == 0 => Because::Fresh,
+            checkpointed_row if row > checkpointed_row => Because::Tail,
+            _ => Because::Checkpoint,
+        };
+        let producer = self.main.place.producer();
+        run.tell(&Event::Sending {
+            row: row + 1,
+            byte_offset: next_byte,
+            because,
+            checkpointed_row: self.checkpointed_row,
+            producer_id: producer.id,
+            producer_epoch: producer.epoch,
+        });
     }
 
     /// Looks for answers; waits only when there is nothing to fill.
     fn poll(&mut self, run: &mut Run<'_, '_>, step: Step) -> Result<(), Stop> {
         let nothing_to_fill = step == Step::Ready || (step == Step::Dry && self.rows.is_waiting());
         let wait_ms = if nothing_to_fill { WAIT_SLICE_MS } else { 0 };
-        let before_ms = run.now().monotonic_ms;
         let mut landed = None;
         for lane in self.dead.iter_mut().chain([&mut self.main]) {
-            landed = landed.or(lane.poll(run, wait_ms)?);
-        }
-        if wait_ms > 0 {
-            run.counts.waited_broker_ms += run.now().monotonic_ms.saturating_sub(before_ms);
+            if !lane.is_idle() {
+                landed = landed.or(run.wait_for(Peer::Broker, |run| lane.poll(run, wait_ms))?);
+            }
         }
         if let Some(landed) = landed {
             self.landed(run, landed);
         } else if step == Step::Dry && self.is_idle() && self.rows.is_waiting() {
-            run.wait(WAIT_SLICE_MS)?;
+            run.wait_for(Peer::Source, |run| run.wait(WAIT_SLICE_MS))?;
         }
         Ok(())
     }

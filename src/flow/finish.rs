@@ -120,6 +120,7 @@ fn write_end(run: &mut Run<'_, '_>, stop: &Stop) {
             .unwrap_or_else(|fault| Err(fault.into_stop(Peer::Ledger)))
     };
     if let Err(why) = written {
+        run.counts.checkpoints_missed += 1;
         let problem = why.to_string();
         run.tell(&crate::event::Event::CheckpointMissed { problem: &problem });
     }

@@ -250,7 +250,12 @@ impl Flight {
             pause_ms: answer.throttle_ms,
         };
         match meaning(answer.error_code) {
-            Meaning::Success => self.confirmed(place, batch, answer),
+            Meaning::Success => {
+                let took_ms = run.now().monotonic_ms.saturating_sub(self.sent.monotonic_ms);
+                run.counts.answers += 1;
+                run.counts.answers_ms += took_ms;
+                self.confirmed(place, batch, answer)
+            }
             Meaning::Refresh | Meaning::Repeat => {
                 let trouble = said(&show_error(answer.error_code));
                 self.again(run, place, batch, &trouble)

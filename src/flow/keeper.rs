@@ -218,6 +218,7 @@ pub fn checkpoint(run: &mut Run<'_, '_>) -> Result<(), Stop> {
             let delay_ms = (CHECKPOINT_MS_MIN << keeper.misses.min(4)).min(RETRY_DELAY_MS_MAX);
             keeper.misses += 1;
             keeper.next_attempt_ms = after_ms.saturating_add(delay_ms);
+            run.counts.checkpoints_missed += 1;
             let problem = fault.into_stop(Peer::Ledger).to_string();
             run.tell(&Event::CheckpointMissed { problem: &problem });
             Ok(())
@@ -243,7 +244,7 @@ pub fn insist_store(
                 let delay_ms = patience.delay_ms(run, &trouble)?;
                 let held = run.keeper.held;
                 run.keeper.held = false;
-                let waited = run.wait(delay_ms);
+                let waited = run.wait_for(Peer::Ledger, |run| run.wait(delay_ms));
                 run.keeper.held = held;
                 waited?;
             }
@@ -261,11 +262,8 @@ pub fn store_once(
     change: &Checkpoint,
     only_if: &OnlyIf,
 ) -> Result<Result<(), Stop>, Fault> {
-    let before_ms = run.now().monotonic_ms;
-    let stored = run.ledger().store(change, only_if);
-    let after_ms = run.now().monotonic_ms;
-    run.counts.waited_ledger_ms += after_ms.saturating_sub(before_ms);
-    Ok(match stored? {
+    let stored = run.wait_for(Peer::Ledger, |run| run.ledger().store(change, only_if))?;
+    Ok(match stored {
         Stored::Done(_) => Ok(()),
         Stored::Refused(item) => run.keeper.refused(change, item.as_deref()),
     })

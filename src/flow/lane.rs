@@ -10,7 +10,7 @@ use super::flight::{End, Flight, Landed};
 use super::run::Run;
 use super::tail::Place;
 use crate::limits::BATCH_RECORDS_MAX;
-use crate::stop::Stop;
+use crate::stop::{Peer, Stop};
 use crate::wire::batch_writer::{Added, BatchWriter};
 use crate::wire::record_batch::Batch;
 use crate::wire::sequence;
@@ -142,7 +142,7 @@ impl Lane {
         self.full = false;
         self.bound_batch();
         let mut flight = Flight::new(first, last, end);
-        flight.launch(run, &mut self.place, batch)?;
+        run.wait_for(Peer::Broker, |run| flight.launch(run, &mut self.place, batch))?;
         self.flight = Some(flight);
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Lane {
     /// One look at the answer, and nothing else: the run is ending.
     pub fn confirm_once(&mut self, run: &mut Run<'_, '_>, wait_ms: u64) -> Option<Landed> {
         let mut flight = self.flight.take()?;
-        flight.confirm_once(run, &mut self.place, wait_ms)
+        run.wait_for(Peer::Broker, |run| flight.confirm_once(run, &mut self.place, wait_ms))
     }
 
     pub fn record_bytes_max(&self) -> usize {

@@ -11,7 +11,8 @@
 //!          └─────> status   partition ──────┴─> walk ─> proof or differences
 //! ```
 //!
-//! `patience` holds all waiting and repeating; `ports` are the traits to the world.
+//! `patience` holds all waiting and repeating; `spent` says on whom; `ports` are the traits to
+//! the world.
 
 pub mod adopt;
 pub mod answer;
@@ -29,6 +30,7 @@ pub mod ports;
 pub mod resume;
 pub mod rows;
 pub mod run;
+pub mod spent;
 pub mod status;
 pub mod tail;
 pub mod take;

@@ -58,15 +58,7 @@ impl Patience {
     /// Waits after a fault, or gives up.
     pub fn wait(&mut self, run: &mut Run<'_, '_>, trouble: &Trouble) -> Result<(), Stop> {
         let delay_ms = self.delay_ms(run, trouble)?;
-        let before_ms = run.now().monotonic_ms;
-        let waited = run.wait(delay_ms);
-        let waited_ms = run.now().monotonic_ms.saturating_sub(before_ms);
-        match self.peer {
-            Peer::Broker => run.counts.waited_broker_ms += waited_ms,
-            Peer::Source => run.counts.waited_source_ms += waited_ms,
-            Peer::Ledger => run.counts.waited_ledger_ms += waited_ms,
-        }
-        waited
+        run.wait_for(self.peer, |run| run.wait(delay_ms))
     }
 }
 
@@ -78,7 +70,7 @@ pub fn insist<T>(
 ) -> Result<T, Stop> {
     let mut patience = Patience::new(peer);
     loop {
-        match attempt(run) {
+        match run.wait_for(peer, &mut attempt) {
             Ok(done) => return Ok(done),
             Err(Fault::Final(stop)) => return Err(*stop),
             Err(Fault::Passing(trouble)) => patience.wait(run, &trouble)?,

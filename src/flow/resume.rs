@@ -70,7 +70,9 @@ fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
         },
         None => End { row: 0, next_byte: header_bytes, ordinal: 0, dead_ordinal: 0 },
     };
-    let opening = open_begun(run, pin, header_bytes, from.row, from.next_byte)?;
+    let opening = run.wait_for(Peer::Source, |run| {
+        open_begun(run, pin, header_bytes, from.row, from.next_byte)
+    })?;
     Ok(course(run, opening, from, (main, bounds), dead))
 }
 
@@ -80,7 +82,7 @@ fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
     main.cluster_id = described.cluster_id;
     main.topic_id = described.topic_id;
     let bounds = Bounds::read(run, &main, None)?;
-    let opening = open_fresh(run)?;
+    let opening = run.wait_for(Peer::Source, open_fresh)?;
     main.answered = Some(run.now());
     let log_end = readable_end(run, &main)?;
     let adopting = item.format.is_none();
@@ -188,6 +190,7 @@ fn course(
         key_index,
         main,
         dead: dead.map(|dead| lane(dead, from.dead_ordinal)),
+        checkpointed_row: from.row,
         adopted_rows,
         filled: from,
         ended: None,

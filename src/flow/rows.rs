@@ -169,7 +169,9 @@ impl Rows {
             }
             self.reopen_at_ms = None;
             let from = self.byte_offset + (self.filled - self.start) as u64;
-            match run.source().open(from, None, Some(&self.pin)) {
+            let pin = &self.pin;
+            let opened = run.wait_for(Peer::Source, |run| run.source().open(from, None, Some(pin)));
+            match opened {
                 Ok(Opened::Open(_)) => {}
                 Ok(Opened::Replaced) => return Some(Next::Fatal(replaced(run, &self.pin))),
                 Err(fault) => return Some(self.failed(run, fault)),
@@ -180,14 +182,14 @@ impl Rows {
             self.filled -= self.start;
             self.start = 0;
         }
-        let before_ms = run.now().monotonic_ms;
         let free = &mut self.buffer[self.filled..];
         let read_bytes = free.len().min(READ_BYTES);
-        let read = run.source().read(&mut free[..read_bytes]);
-        run.counts.waited_source_ms += run.now().monotonic_ms.saturating_sub(before_ms);
-        match read {
+        let free = &mut free[..read_bytes];
+        run.counts.reads += 1;
+        match run.wait_for(Peer::Source, |run| run.source().read(free)) {
             Ok(Read::Bytes(bytes)) => {
                 assert!(bytes > 0 && bytes <= read_bytes);
+                run.counts.bytes_read += bytes as u64;
                 self.filled += bytes;
                 self.patience.progress();
                 None

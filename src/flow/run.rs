@@ -6,6 +6,7 @@ use super::job::Job;
 use super::keeper::Keeper;
 use super::ports::{Broker, Ledger, Now, Ports, Source, World};
 use super::resume::resume;
+use super::spent::Spent;
 use crate::event::{Event, Lane as Which, Progress, Summary};
 use crate::limits::WAIT_SLICE_MS;
 use crate::stop::Stop;
@@ -22,7 +23,10 @@ pub fn run(job: &Job, ports: &mut Ports<'_>) -> Outcome {
     let stop = match resume(&mut run) {
         Ok(mut course) => {
             let stop = copy(&mut run, &mut course);
-            finish(&mut run, Some(&course), stop)
+            let stop = finish(&mut run, Some(&course), stop);
+            let summary = run.summary();
+            run.tell(&Event::Totals(summary));
+            stop
         }
         Err(stop) => finish(&mut run, None, stop),
     };
@@ -42,6 +46,7 @@ pub struct Run<'a, 'p> {
     world: &'a mut (dyn World + 'p),
     pub keeper: Keeper,
     pub counts: Summary,
+    pub(super) spent: Spent,
     pub source_bytes: u64,
     began_ms: u64,
     began_row: Option<u64>,
@@ -76,6 +81,7 @@ impl<'a, 'p> Run<'a, 'p> {
             ledger,
             world,
             counts: Summary::default(),
+            spent: Spent::new(began_ms),
             source_bytes: 0,
             began_ms,
             began_row: None,

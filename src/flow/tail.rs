@@ -90,6 +90,10 @@ impl Place {
 
 /// Step 3: asks about the partition until it is there, and refuses another one.
 pub fn describe(run: &mut Run<'_, '_>, place: &Place) -> Result<Described, Stop> {
+    run.wait_for(Peer::Broker, |run| describe_patiently(run, place))
+}
+
+fn describe_patiently(run: &mut Run<'_, '_>, place: &Place) -> Result<Described, Stop> {
     let mut patience = Patience::new(Peer::Broker);
     let began_ms = run.now().monotonic_ms;
     loop {
@@ -137,6 +141,10 @@ fn same_partition(place: &Place, now: Described) -> Result<Described, Stop> {
 
 /// Steps 3 to 5. What it finds becomes `place`'s knowledge.
 pub fn read_tail(run: &mut Run<'_, '_>, place: &mut Place) -> Result<Tail, Stop> {
+    run.wait_for(Peer::Broker, |run| read_patiently(run, place))
+}
+
+fn read_patiently(run: &mut Run<'_, '_>, place: &mut Place) -> Result<Tail, Stop> {
     let mut patience = Patience::new(Peer::Broker);
     let mut short_since_ms = None;
     loop {

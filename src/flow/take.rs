@@ -25,7 +25,7 @@ pub fn take(run: &mut Run<'_, '_>) -> Result<Checkpoint, Stop> {
             }
             if let Some(run_id) = holder(item)
                 && !run.is_gone(item.host.as_deref().unwrap_or(""))
-                && !watch(run, item, run_id)?
+                && !run.wait_for(Peer::Ledger, |run| watch(run, item, run_id))?
             {
                 // Released, or completed, while we watched: look again.
                 continue;

@@ -18,6 +18,7 @@ pub fn counted(number: u64, thing: &str) -> String {
     let ending = match thing {
         _ if number == 1 => "",
         "batch" => "es",
+        "retry" => return format!("{} retries", count(number)),
         _ => "s",
     };
     format!("{} {thing}{ending}", count(number))

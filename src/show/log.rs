@@ -8,7 +8,7 @@
 //! ```
 
 use super::figures::{bytes, count, counted, duration, per_second, percent, ratio, utc};
-use crate::event::{Event, Lane, Progress, Summary};
+use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::Level;
 use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, Peer, Stop};
 
@@ -26,6 +26,8 @@ pub struct Line {
 pub enum Fact {
     Text(String),
     Number(i128),
+    /// As a JSON number is written.
+    Decimal(String),
     Flag(bool),
 }
 
@@ -107,13 +109,29 @@ impl Line {
             .fact("lane", lane_name(lane))
             .fact("producer_id", producer_id)
             .fact("base_record", base_record),
-            Event::Sending { row, byte_offset } => Line::new(
+            Event::Sending {
+                row,
+                byte_offset,
+                because,
+                checkpointed_row,
+                producer_id,
+                producer_epoch,
+            } => Line::new(
                 Level::Info,
                 "sending",
-                format!("sending from row {}, byte {}", count(row), count(byte_offset)),
+                format!(
+                    "sending from row {}, byte {}: {}",
+                    count(row),
+                    count(byte_offset),
+                    reason_to_begin(because, row, checkpointed_row)
+                ),
             )
             .fact("row", row)
-            .fact("byte_offset", byte_offset),
+            .fact("byte_offset", byte_offset)
+            .fact("because", because_name(because))
+            .fact("checkpointed_row", checkpointed_row)
+            .fact("producer_id", producer_id)
+            .fact("producer_epoch", producer_epoch),
             Event::Progress(progress) => Line::new(Level::Info, "progress", progressed(&progress))
                 .progress(&progress),
             Event::Checkpointed { row, ordinal, byte_offset, took_ms } => Line::new(
@@ -175,6 +193,7 @@ impl Line {
             .fact("row", row)
             .fact("byte_offset", byte_offset),
             Event::Warning { text } => Line::warning(text),
+            Event::Totals(summary) => Line::new(Level::Info, "totals", totals(&summary)),
             Event::Ended { stop, summary } => {
                 Line::stopped(stop).progress(&summary.progress).summary(&summary)
             }
@@ -239,16 +258,21 @@ impl Line {
         )
     }
 
+    /// A line that is no event of the flow.
+    pub(super) fn info(event: &'static str, text: String) -> Line {
+        Line::new(Level::Info, event, text)
+    }
+
     fn new(level: Level, event: &'static str, text: impl Into<String>) -> Line {
         Line { level, event, text: text.into(), facts: Vec::new() }
     }
 
-    fn fact(mut self, name: &'static str, fact: impl Into<Fact>) -> Line {
+    pub(super) fn fact(mut self, name: &'static str, fact: impl Into<Fact>) -> Line {
         self.facts.push((name, fact.into()));
         self
     }
 
-    fn maybe(self, name: &'static str, fact: Option<impl Into<Fact>>) -> Line {
+    pub(super) fn maybe(self, name: &'static str, fact: Option<impl Into<Fact>>) -> Line {
         match fact {
             Some(fact) => self.fact(name, fact),
             None => self,
@@ -264,22 +288,38 @@ impl Line {
             .fact("source_bytes", progress.source_bytes)
             .fact("elapsed_ms", progress.elapsed_ms)
             .fact("rows_per_second", rows_per_second)
+            .maybe("percent", done(progress))
+            .maybe("left_ms", progress.left_ms())
             .fact("bytes_raw", progress.bytes_raw)
             .fact("bytes_sent", progress.bytes_sent)
+            .maybe(
+                "compression_ratio",
+                ratio(progress.bytes_raw, progress.bytes_sent).map(Fact::Decimal),
+            )
             .fact("retries", progress.retries)
     }
 
     fn summary(self, summary: &Summary) -> Line {
         let elapsed_ms = summary.progress.elapsed_ms;
-        let waited_ms =
-            summary.waited_source_ms + summary.waited_broker_ms + summary.waited_ledger_ms;
-        self.fact("batches", summary.batches)
+        let mut line = self
+            .fact("batches", summary.batches)
             .fact("checkpoints", summary.checkpoints)
-            .fact("waited_source_percent", percent(summary.waited_source_ms, elapsed_ms))
-            .fact("waited_broker_percent", percent(summary.waited_broker_ms, elapsed_ms))
-            .fact("waited_ledger_percent", percent(summary.waited_ledger_ms, elapsed_ms))
-            .fact("other_percent", percent(elapsed_ms.saturating_sub(waited_ms), elapsed_ms))
+            .fact("checkpoints_missed", summary.checkpoints_missed)
+            .fact("bytes_read", summary.bytes_read)
+            .maybe("broker_latency_ms", summary.answers_ms.checked_div(summary.answers))
             .fact("throttled_ms", summary.throttled_ms)
+            .fact("metrics_missed", summary.metrics_missed);
+        for (ms_name, percent_name, spent_ms) in [
+            ("waited_source_ms", "waited_source_percent", summary.waited_source_ms),
+            ("waited_broker_ms", "waited_broker_percent", summary.waited_broker_ms),
+            ("waited_ledger_ms", "waited_ledger_percent", summary.waited_ledger_ms),
+            ("braked_ms", "braked_percent", summary.braked_ms),
+            ("metrics_ms", "metrics_percent", summary.metrics_ms),
+            ("cpu_ms", "cpu_percent", summary.own_ms()),
+        ] {
+            line = line.fact(ms_name, spent_ms).fact(percent_name, percent(spent_ms, elapsed_ms));
+        }
+        line
     }
 }
 
@@ -290,26 +330,88 @@ fn progressed(progress: &Progress) -> String {
         format!("{} % of the source", percent(progress.byte_offset, progress.source_bytes)),
         format!("{} rows/s", count(per_second(progress.rows_here, progress.elapsed_ms))),
     ];
-    parts.extend(left_ms(progress).map(|left_ms| format!("{} left", duration(left_ms))));
-    parts.extend(
-        ratio(progress.bytes_raw, progress.bytes_sent)
-            .map(|ratio| format!("compressed {ratio} times")),
-    );
+    parts.extend(progress.left_ms().map(|left_ms| format!("{} left", duration(left_ms))));
+    parts.extend(compressed(progress));
+    parts.extend(asides(progress));
     parts.join(", ")
 }
 
-/// The rest of the source at the pace of this run, its rows being as long as those before.
-pub(super) fn left_ms(progress: &Progress) -> Option<u64> {
-    let done = u128::from(progress.byte_offset) * u128::from(progress.rows_here);
-    if done == 0 || progress.source_bytes < progress.byte_offset {
-        return None;
+/// What the run did: rows, bytes, pace; on what its time went; what did not go smoothly.
+fn totals(summary: &Summary) -> String {
+    let progress = &summary.progress;
+    let elapsed_ms = progress.elapsed_ms;
+    let mut parts = vec![
+        format!("this run sent {}", counted(progress.rows_here, "row")),
+        format!("{} in all", duration(elapsed_ms)),
+        format!("{} rows/s", count(per_second(progress.rows_here, elapsed_ms))),
+        format!("{} read, {} sent", bytes(summary.bytes_read), bytes(progress.bytes_sent)),
+    ];
+    parts.extend(compressed(progress));
+    let share = |spent_ms| percent(spent_ms, elapsed_ms);
+    let mut shares = vec![
+        format!("source {} %", share(summary.waited_source_ms)),
+        format!("broker {} %", share(summary.waited_broker_ms)),
+        format!("ledger {} %", share(summary.waited_ledger_ms)),
+    ];
+    if summary.braked_ms > 0 {
+        shares.push(format!("brake {} %", share(summary.braked_ms)));
     }
-    let left_bytes = u128::from(progress.source_bytes - progress.byte_offset);
-    let left = u128::from(progress.elapsed_ms)
-        .checked_mul(u128::from(progress.row))?
-        .checked_mul(left_bytes)?
-        / done;
-    u64::try_from(left).ok()
+    shares.push(format!("CPU {} %", share(summary.own_ms())));
+    let mut events = vec![counted(summary.checkpoints, "checkpoint")];
+    if summary.checkpoints_missed > 0 {
+        events.push(format!("{} missed", count(summary.checkpoints_missed)));
+    }
+    if summary.throttled_ms > 0 {
+        events.push(format!("throttled for {}", duration(summary.throttled_ms)));
+    }
+    events.extend(asides(progress));
+    format!("{}; waited for {}; {}", parts.join(", "), shares.join(", "), events.join(", "))
+}
+
+fn compressed(progress: &Progress) -> Option<String> {
+    let ratio = ratio(progress.bytes_raw, progress.bytes_sent)?;
+    Some(format!("compressed {ratio} times"))
+}
+
+fn asides(progress: &Progress) -> Vec<String> {
+    let mut said = Vec::new();
+    if progress.dead_letters > 0 {
+        said.push(format!("{} set aside", count(progress.dead_letters)));
+    }
+    if progress.retries > 0 {
+        said.push(counted(progress.retries, "retry"));
+    }
+    said
+}
+
+/// Whole percents of the source, where its size is known.
+fn done(progress: &Progress) -> Option<u64> {
+    let has_size = progress.source_bytes > 0;
+    has_size.then(|| percent(progress.byte_offset, progress.source_bytes))
+}
+
+fn reason_to_begin(because: Because, row: u64, checkpointed_row: u64) -> String {
+    match because {
+        Because::Fresh => "the partition holds nothing of this job".to_owned(),
+        Because::Checkpoint => {
+            "so says the checkpoint, and the partition holds nothing after it".to_owned()
+        }
+        Because::Tail => format!(
+            "the checkpoint says {}, and the partition holds {} after it",
+            counted(checkpointed_row, "row"),
+            counted((row - 1).saturating_sub(checkpointed_row), "row")
+        ),
+        Because::Adopted => "the rows before it are the Python processor's".to_owned(),
+    }
+}
+
+fn because_name(because: Because) -> &'static str {
+    match because {
+        Because::Fresh => "fresh",
+        Because::Checkpoint => "checkpoint",
+        Because::Tail => "tail",
+        Because::Adopted => "adopted",
+    }
 }
 
 fn lane_name(lane: Lane) -> &'static str {
@@ -403,6 +505,7 @@ impl Fact {
         match self {
             Fact::Text(text) => quoted(text),
             Fact::Number(number) => number.to_string(),
+            Fact::Decimal(number) => number.clone(),
             Fact::Flag(flag) => flag.to_string(),
         }
     }
@@ -427,6 +530,12 @@ fn quoted(text: &str) -> String {
 impl From<&str> for Fact {
     fn from(text: &str) -> Fact {
         Fact::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Fact {
+    fn from(text: String) -> Fact {
+        Fact::Text(text)
     }
 }
 
@@ -508,7 +617,7 @@ mod tests {
             " reason=interrupted exit_code=75 row=1000 rows_here=400 ",
             " rows_per_second=200 ",
             " batches=3 ",
-            " waited_source_percent=10 waited_broker_percent=50 waited_ledger_percent=0 other_percent=40 ",
+            " waited_source_ms=200 waited_source_percent=10 waited_broker_ms=1000 waited_broker_percent=50 waited_ledger_ms=0 waited_ledger_percent=0 braked_ms=0 braked_percent=0 metrics_ms=0 metrics_percent=0 cpu_ms=800 cpu_percent=40",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
@@ -519,27 +628,5 @@ mod tests {
         let text = Line::of(&Event::Warning { text: "a\x1b[2Jb\rc" }).text(AT, false);
         assert!(text.contains(r"a\u{1b}[2Jb\rc"), "{text}");
         assert!(!text.contains('\x1b'));
-    }
-
-    #[test]
-    fn time_left_is_that_of_the_bytes_left() {
-        let progress = |row, rows_here, byte_offset| Progress {
-            row,
-            rows_here,
-            byte_offset,
-            source_bytes: 1_000,
-            elapsed_ms: 500,
-            ..Progress::default()
-        };
-        for (case, expected) in [
-            (progress(0, 0, 0), None),
-            (progress(10, 10, 500), Some(500)),
-            // Nine tenths were done before this run, at no cost to it.
-            (progress(95, 5, 950), Some(500)),
-            (progress(100, 5, 1_000), Some(0)),
-            (progress(u64::MAX, 1, 1), None),
-        ] {
-            assert_eq!(left_ms(&case), expected, "{case:?}");
-        }
     }
 }

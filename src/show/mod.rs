@@ -5,6 +5,10 @@ pub mod help;
 pub mod log;
 pub mod progress;
 pub mod rehearsal;
+pub mod start;
 pub mod status;
 pub mod teller;
 pub mod verify;
+
+#[cfg(test)]
+mod tests;

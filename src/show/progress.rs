@@ -1,7 +1,6 @@
 //! One line for a terminal that is written over again and again: bar, rows, rate, time left.
 
 use super::figures::{count, counted, duration, per_second, percent, ratio};
-use super::log::left_ms;
 use crate::event::Progress;
 
 const BAR_CELLS: u64 = 24;
@@ -14,7 +13,7 @@ pub fn bar(progress: &Progress) -> String {
         counted(progress.row, "row"),
         format!("{} rows/s", count(per_second(progress.rows_here, progress.elapsed_ms))),
     ];
-    parts.extend(left_ms(progress).map(|left_ms| format!("{} left", duration(left_ms))));
+    parts.extend(progress.left_ms().map(|left_ms| format!("{} left", duration(left_ms))));
     parts.extend(
         ratio(progress.bytes_raw, progress.bytes_sent).map(|ratio| format!("{ratio}x smaller")),
     );
@@ -22,8 +21,7 @@ pub fn bar(progress: &Progress) -> String {
         parts.push(format!("{} set aside", count(progress.dead_letters)));
     }
     if progress.retries > 0 {
-        let retries = if progress.retries == 1 { "retry" } else { "retries" };
-        parts.push(format!("{} {retries}", count(progress.retries)));
+        parts.push(counted(progress.retries, "retry"));
     }
     parts.join("  ")
 }

@@ -21,7 +21,7 @@ use std::ffi::OsString;
 
 use self::arguments::Arguments;
 use self::given::Values;
-pub use self::look::{Looking, Proving};
+pub use self::look::{Collecting, Form, Looking, Proving, Reading};
 use self::near::nearest;
 use crate::settings::{KafkaSecurity, Level, Log, LogFormat, Settings, SourceAt};
 use crate::stop::Stop;
@@ -41,11 +41,20 @@ pub enum Command {
     Run(Box<Settings>),
     Rehearse(Box<Rehearsal>),
     Verify(Box<Proving>),
+    Dlq(Box<Collecting>),
     Status(Box<Looking>),
+    Report(Reporting),
     Help(Topic),
     Version,
     /// Neither a command nor a setting: the short help, and exit 1.
     Nothing,
+}
+
+/// A page out of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reporting {
+    /// `None`: standard input.
+    pub path: Option<String>,
 }
 
 /// A run without a broker: the embedded log and the file ledger in a directory.
@@ -65,7 +74,9 @@ pub enum Topic {
     Run,
     Rehearse,
     Verify,
+    Dlq,
     Status,
+    Report,
     Settings,
 }
 
@@ -78,7 +89,7 @@ pub struct Parsed {
 }
 
 /// Commands that the documentation of a later version may speak of.
-const LATER_COMMANDS: [&str; 3] = ["check", "report", "dead-letters"];
+const LATER_COMMANDS: [&str; 1] = ["check"];
 
 /// Understands what the process was started with.
 pub fn parse(given: &Given<'_>) -> Parsed {
@@ -119,7 +130,9 @@ fn topic(word: &str) -> Option<Topic> {
         "run" => Some(Topic::Run),
         "rehearse" => Some(Topic::Rehearse),
         "verify" => Some(Topic::Verify),
+        "dlq" => Some(Topic::Dlq),
         "status" => Some(Topic::Status),
+        "report" => Some(Topic::Report),
         "settings" => Some(Topic::Settings),
         "help" => Some(Topic::Overview),
         _ => None,
@@ -146,17 +159,26 @@ fn command(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Opt
             let proving = look::verify(arguments, values, given);
             proving.map(|proving| Command::Verify(Box::new(proving)))
         }
+        (Some("dlq"), _) => {
+            refuse_flags("dlq", arguments, values);
+            let collecting = look::dlq(arguments, values, given);
+            collecting.map(|collecting| Command::Dlq(Box::new(collecting)))
+        }
         (Some("status"), _) => {
             refuse_flags("status", arguments, values);
             let looking = look::status(arguments, values);
             looking.map(|looking| Command::Status(Box::new(looking)))
+        }
+        (Some("report"), _) => {
+            refuse_flags("report", arguments, values);
+            report(words, values).map(Command::Report)
         }
         (Some("help"), []) => Some(Command::Help(Topic::Overview)),
         (Some("help"), [word, ..]) => {
             let found = topic(word);
             if found.is_none() {
                 values.problem(format!(
-                    "there is no help on {}; there is on: run, rehearse, verify, status, settings",
+                    "there is no help on {}; there is on: run, rehearse, verify, dlq, status, report, settings",
                     shown(word)
                 ));
             }
@@ -190,14 +212,15 @@ fn is_bare(arguments: &Arguments, values: &Values) -> bool {
 fn no_such_command(word: &str) -> String {
     if LATER_COMMANDS.contains(&word) {
         return format!(
-            "this version has no command {word} yet; it has: run, rehearse, verify, status, help"
+            "this version has no command {word} yet; it has: run, rehearse, verify, dlq, status, report, help"
         );
     }
-    let known = ["run", "rehearse", "verify", "status", "help", "version"].map(str::to_owned);
+    let known = ["run", "rehearse", "verify", "dlq", "status", "report", "help", "version"]
+        .map(str::to_owned);
     match nearest(word, known.into_iter()) {
         Some(near) => format!("there is no command {}; is {near} meant?", shown(word)),
         None => format!(
-            "there is no command {}; there are: run, rehearse, verify, status, help",
+            "there is no command {}; there are: run, rehearse, verify, dlq, status, report, help",
             shown(word)
         ),
     }
@@ -217,6 +240,17 @@ fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<
     let job_id = values.text_or_default("JOB_ID").into_owned();
     let places = typed::Places { source, checkpoint, bootstrap_servers, topic, security, job_id };
     typed::settings(values, places).map(|settings| Command::Run(Box::new(settings)))
+}
+
+fn report(words: &[String], values: &mut Values) -> Option<Reporting> {
+    match words {
+        [] => Some(Reporting { path: None }),
+        [path] => Some(Reporting { path: Some(path.clone()).filter(|path| path != "-") }),
+        [_, extra, ..] => {
+            values.problem(format!("report takes one log; {} is too many", shown(extra)));
+            None
+        }
+    }
 }
 
 fn refuse_flags(command: &str, arguments: &Arguments, values: &mut Values) {

@@ -116,6 +116,8 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 32 * 1024;
 pub const HTTP_ERROR_BYTES_MAX: usize = 64 * 1024;
 /// The answer of the ledger; an item comes with the names of its types.
 pub const LEDGER_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The same of a page of items.
+pub const LIST_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 // --- Credentials ------------------------------------------------------------------------
 
@@ -175,8 +177,29 @@ pub const SILENT_LEASES: u64 = 3;
 pub const LEASE_SECONDS: u64 = 15;
 /// Jobs that one call of `status` looks at.
 pub const STATUS_JOBS_MAX: usize = 100;
+/// Jobs of a whole table that `status --all` looks at.
+pub const LIST_JOBS_MAX: usize = 10_000;
+/// Items that one page of a table is asked for.
+pub const LIST_PAGE_JOBS: usize = 32;
 /// How much of the last error goes into the item.
 pub const ERROR_BYTES_MAX: usize = 1_024;
+
+// --- Report -----------------------------------------------------------------------------
+
+/// What of a log's line is read.
+pub const REPORT_LINE_BYTES_MAX: usize = 64 * 1024;
+/// What of a text is kept.
+pub const REPORT_TEXT_CHARS_MAX: usize = 1_000;
+/// Points of a picture, however long the log is.
+pub const REPORT_POINTS_MAX: usize = 4_000;
+/// Things that happened, in a picture.
+pub const REPORT_MARKS_MAX: usize = 1_000;
+/// The same, in words.
+pub const REPORT_NOTES_MAX: usize = 200;
+/// Runs that are listed.
+pub const REPORT_RUNS_MAX: usize = 500;
+/// Names of jobs in one log.
+pub const REPORT_JOBS_MAX: usize = 8;
 
 // --- Memory -----------------------------------------------------------------------------
 
@@ -206,6 +229,7 @@ const _: () = {
     assert!(ANSWER_TIMEOUT_MS < BROKER_PATIENCE_MS);
     assert!(HTTP_HEAD_BYTES_MAX <= HTTP_INPUT_BYTES);
     assert!(ITEM_BYTES_MAX < LEDGER_ANSWER_BYTES_MAX && ITEM_BYTES_MAX < LEDGER_FILE_BYTES_MAX);
+    assert!(LIST_PAGE_JOBS * ITEM_BYTES_MAX < LIST_ANSWER_BYTES_MAX);
     assert!(SOURCE_READ_MS < CALL_TIMEOUT_MS);
     // A session, the role's name and the credentials.
     assert!((METADATA_ATTEMPTS_MAX as u64 + 2) * METADATA_TIMEOUT_MS <= CALL_TIMEOUT_MS);

@@ -5,7 +5,9 @@
 //! run        S3 or file ─> flow ─> Kafka          checkpoint in DynamoDB or a file
 //! rehearse   S3 or file ─> flow ─> embedded log   checkpoint in a file beside it
 //! verify     both ends of either ─> flow          what is where, the checkpoint says
+//! dlq        Kafka or embedded log ─> flow       where, the checkpoint says
 //! status     checkpoint ─> flow
+//! report     a log ─> flow ─> a page
 //! ```
 
 #![forbid(unsafe_code)]
@@ -22,7 +24,7 @@ use csv_to_kafka::show::log::Line;
 use csv_to_kafka::stop::EXIT_MEND;
 
 use command::voice::Voice;
-use command::{VERSION, Variables, print, proof, run, sight};
+use command::{VERSION, Variables, letters, print, proof, report, run, sight};
 
 /// The commit may be handed over by whoever builds: there is no build script to ask for it.
 const COMMIT: Option<&str> = option_env!("CSV_TO_KAFKA_COMMIT");
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         Ok(Command::Run(settings)) => run::run(&settings, &variables, &voice),
         Ok(Command::Rehearse(asked)) => run::rehearse(&asked, &variables, &voice),
         Ok(Command::Verify(asked)) => proof::prove(&asked, &variables, &voice),
+        Ok(Command::Dlq(asked)) => letters::collect(&asked, &variables, &voice),
         Ok(Command::Status(asked)) => sight::look(&asked, &variables, &voice),
+        Ok(Command::Report(asked)) => report::report(&asked),
         Ok(Command::Help(topic)) => print(&page(topic)),
         Ok(Command::Version) => print(&version()),
         Ok(Command::Nothing) => {
@@ -70,6 +74,8 @@ fn page(topic: Topic) -> String {
         Topic::Run => help::RUN.to_owned(),
         Topic::Rehearse => help::REHEARSE.to_owned(),
         Topic::Verify => help::VERIFY.to_owned(),
+        Topic::Dlq => help::DLQ.to_owned(),
+        Topic::Report => help::REPORT.to_owned(),
         Topic::Status => help::STATUS.to_owned(),
         Topic::Settings => help::settings(),
     }

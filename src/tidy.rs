@@ -22,6 +22,9 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "flow::run",
             "flow::Outcome",
             "flow::verify",
+            "flow::letters",
+            "flow::report",
+            "flow::cost",
             "flow::status",
             "wire",
             "limits",
@@ -232,6 +235,7 @@ fn documents() -> Vec<(String, String)> {
         "docs/architecture.md",
         "docs/decisions.md",
         "docs/guarantee.md",
+        "docs/operator.md",
         "docs/settings.md",
         "docs/verify.md",
     ];

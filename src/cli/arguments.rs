@@ -1,7 +1,7 @@
 //! The command line, split: a command, its own flags, flags of settings, and what is left.
 //!
 //! ```text
-//! csv-to-kafka [run | rehearse [SOURCE] | verify [JOB] | status [JOB …] | help [TOPIC]] [--setting value | --setting=value …]
+//! csv-to-kafka [run | rehearse [SOURCE] | verify [JOB] | dlq [JOB] | status [JOB … | --all] | report [LOG] | help [TOPIC]] [--setting value | --setting=value …]
 //! ```
 
 use std::ffi::OsString;
@@ -24,11 +24,13 @@ pub(super) struct Arguments {
     pub rows: Option<String>,
     pub directory: Option<String>,
     pub print: bool,
-    /// Flags of `verify` and `status`.
+    /// Flags of `verify`, `dlq` and `status`.
     pub headers: bool,
     pub exclusive: bool,
     pub json: bool,
+    pub csv: bool,
     pub watch: bool,
+    pub all: bool,
     pub stale: Option<String>,
     pub help: bool,
     pub version: bool,
@@ -58,10 +60,12 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
             ("--headers", None) => split.headers = true,
             ("--exclusive", None) => split.exclusive = true,
             ("--json", None) => split.json = true,
+            ("--csv", None) => split.csv = true,
             ("--watch", None) => split.watch = true,
+            ("--all", None) => split.all = true,
             (
                 "--help" | "-h" | "--version" | "-V" | "--print" | "--headers" | "--exclusive"
-                | "--json" | "--watch",
+                | "--json" | "--csv" | "--watch" | "--all",
                 Some(_),
             ) => {
                 problems.push(format!("{flag} takes no value"));
@@ -140,14 +144,16 @@ impl Target {
 }
 
 /// The commands' own flags, and whose each is.
-const OWN_FLAGS: [(&str, &[&str]); 8] = [
+const OWN_FLAGS: [(&str, &[&str]); 10] = [
     ("--rows", &["rehearse"]),
-    ("--directory", &["rehearse", "verify", "status"]),
+    ("--directory", &["rehearse", "verify", "dlq", "status"]),
     ("--print", &["rehearse"]),
     ("--headers", &["verify"]),
     ("--exclusive", &["verify"]),
-    ("--json", &["verify", "status"]),
+    ("--json", &["verify", "dlq", "status"]),
+    ("--csv", &["dlq"]),
     ("--watch", &["status"]),
+    ("--all", &["status"]),
     ("--stale", &["status"]),
 ];
 
@@ -161,7 +167,9 @@ impl Arguments {
             self.headers,
             self.exclusive,
             self.json,
+            self.csv,
             self.watch,
+            self.all,
             self.stale.is_some(),
         ];
         OWN_FLAGS

@@ -1,5 +1,5 @@
-//! The commands that only look: `verify` and `status`. What they need beyond the job's name is
-//! where its checkpoint is; all else is in the item.
+//! The commands that only look: `verify`, `dlq` and `status`. What they need beyond the job's
+//! name is where its checkpoint is; all else is in the item.
 
 use super::arguments::Arguments;
 use super::given::Values;
@@ -7,9 +7,9 @@ use super::{Given, security, shown, typed};
 use crate::limits::STATUS_JOBS_MAX;
 use crate::settings::{Aws, CheckpointAt, KafkaSecurity, Server};
 
-/// What `verify` is asked.
+/// What every command needs that reads the partitions of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proving {
+pub struct Reading {
     pub job_id: String,
     pub checkpoint: CheckpointAt,
     /// Of a rehearsal: its log is in here, and there are no brokers.
@@ -18,19 +18,51 @@ pub struct Proving {
     pub security: KafkaSecurity,
     /// Needed where the ledger is in `DynamoDB`, the source in S3, or the login of AWS.
     pub aws: Aws,
+    pub max_retries: u32,
+}
+
+impl Reading {
+    /// As they were given.
+    pub fn servers(&self) -> String {
+        let servers: Vec<String> = self.bootstrap_servers.iter().map(Server::to_string).collect();
+        servers.join(",")
+    }
+}
+
+/// What `verify` is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proving {
+    pub reading: Reading,
     /// Needed where they are so many that the item has but their digest.
     pub columns: Vec<String>,
-    pub max_retries: u32,
     /// By batch headers alone.
     pub headers: bool,
     pub exclusive: bool,
     pub json: bool,
 }
 
+/// What `dlq` is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collecting {
+    pub reading: Reading,
+    pub form: Form,
+}
+
+/// How dead letters are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Table,
+    /// The rows as they were, to be mended and loaded.
+    Csv,
+    /// The records as they are, one a line.
+    Json,
+}
+
 /// What `status` is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Looking {
-    /// At least one.
+    /// At least one; none: all that the ledger holds.
     pub job_ids: Vec<String>,
     pub checkpoint: CheckpointAt,
     pub aws: Option<Aws>,
@@ -45,12 +77,46 @@ pub(super) fn verify(
     values: &mut Values,
     given: &Given<'_>,
 ) -> Option<Proving> {
+    let reading = reading("verify", arguments, values, given);
+    let columns = typed::columns(values);
+    Some(Proving {
+        reading: reading?,
+        columns: columns?,
+        headers: arguments.headers,
+        exclusive: arguments.exclusive,
+        json: arguments.json,
+    })
+}
+
+pub(super) fn dlq(
+    arguments: &Arguments,
+    values: &mut Values,
+    given: &Given<'_>,
+) -> Option<Collecting> {
+    if arguments.csv && arguments.json {
+        values.problem("--csv and --json are two forms of one thing; take one");
+    }
+    let reading = reading("dlq", arguments, values, given)?;
+    let form = match (arguments.csv, arguments.json) {
+        (true, _) => Form::Csv,
+        (_, true) => Form::Json,
+        _ => Form::Table,
+    };
+    Some(Collecting { reading, form })
+}
+
+fn reading(
+    command: &str,
+    arguments: &Arguments,
+    values: &mut Values,
+    given: &Given<'_>,
+) -> Option<Reading> {
     values.check(arguments.directory.is_some());
     let job_id = match arguments.words.as_slice() {
         [] => default_job(arguments, values),
         [job_id] => job_id.clone(),
         [_, extra, ..] => {
-            values.problem(format!("verify takes one job; {} is too many", shown(extra)));
+            values.problem(format!("{command} takes one job; {} is too many", shown(extra)));
             return None;
         }
     };
@@ -63,20 +129,14 @@ pub(super) fn verify(
         Some(_) => Some(KafkaSecurity::default()),
         None => security::security(values, bootstrap_servers.as_deref(), given.read_file),
     };
-    let columns = typed::columns(values);
-    let aws = typed::aws(values);
-    Some(Proving {
+    Some(Reading {
         job_id,
         checkpoint: checkpoint?,
         directory: arguments.directory.clone(),
         bootstrap_servers: bootstrap_servers?,
         security: security?,
-        aws,
-        columns: columns?,
+        aws: typed::aws(values),
         max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
-        headers: arguments.headers,
-        exclusive: arguments.exclusive,
-        json: arguments.json,
     })
 }
 
@@ -84,7 +144,10 @@ pub(super) fn status(arguments: &Arguments, values: &mut Values) -> Option<Looki
     // Brokers are not spoken to.
     values.check(true);
     let mut job_ids = arguments.words.clone();
-    if job_ids.is_empty() {
+    if arguments.all && !job_ids.is_empty() {
+        values.problem("--all means every job; name none beside it");
+    }
+    if job_ids.is_empty() && !arguments.all {
         job_ids.push(default_job(arguments, values));
     }
     if job_ids.len() > STATUS_JOBS_MAX {

@@ -446,6 +446,12 @@ fn what_is_wrong_is_said() {
         ("", "verify --stale 3", "--stale is a flag of status only"),
         ("", "verify --rows 3", "--rows is a flag of rehearse only"),
         ("", "verify a b", "verify takes one job; b is too many"),
+        ("", "report a b", "report takes one log; b is too many"),
+        ("", "report a --json", "--json is a flag of verify, dlq, status only"),
+        ("", "dlq a b", "dlq takes one job; b is too many"),
+        ("", "dlq --csv --json", "--csv and --json are two forms of one thing; take one"),
+        ("", "status a --all", "--all means every job; name none beside it"),
+        ("", "verify --csv", "--csv is a flag of dlq only"),
         ("", "status --stale x", "--stale=x is not a whole number of seconds"),
         ("", "status --json=1", "--json takes no value"),
         (
@@ -473,10 +479,14 @@ fn what_is_wrong_is_said() {
         (
             "",
             "check",
-            "this version has no command check yet; it has: run, rehearse, verify, status, help",
+            "this version has no command check yet; it has: run, rehearse, verify, dlq, status, report, help",
         ),
         ("", "rum", "there is no command rum; is run meant?"),
-        ("", "load", "there is no command load; there are: run, rehearse, verify, status, help"),
+        (
+            "",
+            "load",
+            "there is no command load; there are: run, rehearse, verify, dlq, status, report, help",
+        ),
         (
             "",
             "run orders.csv",
@@ -487,7 +497,7 @@ fn what_is_wrong_is_said() {
         (
             "",
             "help me",
-            "there is no help on me; there is on: run, rehearse, verify, status, settings",
+            "there is no help on me; there is on: run, rehearse, verify, dlq, status, report, settings",
         ),
     ];
     let remote: &[Wrong] = &[
@@ -631,8 +641,9 @@ fn verify_and_status_need_little() {
     else {
         panic!()
     };
-    assert_eq!((asked.job_id.as_str(), asked.bootstrap_servers.len()), ("j", 1));
-    assert!(asked.headers && asked.exclusive && asked.json && asked.directory.is_none());
+    let reading = &asked.reading;
+    assert_eq!((reading.job_id.as_str(), reading.servers()), ("j", "b:9092".to_owned()));
+    assert!(asked.headers && asked.exclusive && asked.json && reading.directory.is_none());
     assert_eq!(
         problems_of("", "verify"),
         [
@@ -641,8 +652,21 @@ fn verify_and_status_need_little() {
         ]
     );
     let Ok(Command::Verify(asked)) = parsed("", "verify --directory d").command else { panic!() };
-    assert_eq!(asked.job_id, "rehearsal");
-    assert_eq!(asked.checkpoint, CheckpointAt::File { path: "d/checkpoint.json".into() });
+    let checkpoint = CheckpointAt::File { path: "d/checkpoint.json".into() };
+    assert_eq!(
+        (asked.reading.job_id.as_str(), asked.reading.checkpoint),
+        ("rehearsal", checkpoint)
+    );
+    for (arguments, path) in [("report", None), ("report -", None), ("report l", Some("l"))] {
+        let Ok(Command::Report(asked)) = parsed("", arguments).command else { panic!() };
+        assert_eq!(asked.path.as_deref(), path, "{arguments}");
+    }
+    for (arguments, form) in
+        [("dlq", Form::Table), ("dlq j --csv", Form::Csv), ("dlq --json", Form::Json)]
+    {
+        let Ok(Command::Dlq(asked)) = parsed(local, arguments).command else { panic!() };
+        assert_eq!(asked.form, form, "{arguments}");
+    }
     let Ok(Command::Status(asked)) =
         parsed("DYNAMODB_TABLE=t", "status a b --watch --stale 7").command
     else {
@@ -654,6 +678,11 @@ fn verify_and_status_need_little() {
         panic!()
     };
     assert_eq!((asked.job_ids, asked.aws), (vec!["k".to_owned()], None));
+    let Ok(Command::Status(asked)) = parsed("CHECKPOINT=file:c JOB_ID=k", "status --all").command
+    else {
+        panic!()
+    };
+    assert_eq!(asked.job_ids, Vec::<String>::new());
     assert_eq!(problems_of("CHECKPOINT=file:c", "status --stale x").len(), 1);
     assert_eq!(run_of(&format!("{LOCAL} VERIFY=FULL"), "").verify, crate::settings::Verify::Full);
 }

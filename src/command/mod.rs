@@ -1,7 +1,8 @@
 //! The commands: each picks its ports, hands them to the flow and prints what came of it.
 //!
 //! ```text
-//! run, rehearse   run.rs      verify   proof.rs      status   sight.rs
+//! run, rehearse   run.rs      verify   proof.rs      status   sight.rs      dlq   letters.rs
+//! report          report.rs
 //! what they are given         places.rs (ports)      voice.rs (console)
 //! ```
 
@@ -15,8 +16,10 @@ use csv_to_kafka::port::kafka::{KafkaConfig, KafkaPartition, Security};
 use csv_to_kafka::settings::Server;
 use csv_to_kafka::stop::{EXIT_COMPLETE, Peer, Stop};
 
+pub(crate) mod letters;
 pub(crate) mod places;
 pub(crate) mod proof;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sight;
 pub(crate) mod voice;
@@ -47,11 +50,11 @@ pub(crate) fn log_in(directory: &str, target: &Target) -> PathBuf {
 }
 
 pub(crate) fn print(text: &str) -> Ended {
-    console::result(text.as_bytes()).map_err(|problem| {
-        let advice = "Mend where it goes to";
-        Box::new(Stop::refused(Peer::Source, problem, advice))
-    })?;
+    console::result(text.as_bytes()).map_err(not_printed)?;
     Ok(EXIT_COMPLETE)
+}
+pub(crate) fn not_printed(problem: String) -> Stop {
+    Stop::refused(Peer::Source, problem, "Mend where it goes to")
 }
 pub(crate) fn one_problem(problem: String) -> Stop {
     Stop::Settings(vec![problem])

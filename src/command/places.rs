@@ -2,13 +2,16 @@
 
 use std::ffi::OsString;
 
+use csv_to_kafka::cli::Reading;
+use csv_to_kafka::flow::job::Target;
 use csv_to_kafka::flow::ports::{Broker, Ledger, Ports, Source};
 use csv_to_kafka::port::credentials::{self, Credentials};
 use csv_to_kafka::port::dynamodb::DynamoDb;
+use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::file::File;
 use csv_to_kafka::port::file_ledger::FileLedger;
 use csv_to_kafka::port::http::Http;
-use csv_to_kafka::port::kafka::AwsLogin;
+use csv_to_kafka::port::kafka::{AwsLogin, Security};
 use csv_to_kafka::port::machine::Machine;
 use csv_to_kafka::port::s3::S3;
 use csv_to_kafka::settings::{Aws, CheckpointAt, KafkaSecurity, Settings, SourceAt};
@@ -16,7 +19,7 @@ use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::dynamodb::Table;
 use csv_to_kafka::wire::s3::Place;
 
-use super::{Variables, one_problem};
+use super::{Variables, kafka, log_in, one_problem};
 
 /// The two ends that a run and a rehearsal have in common.
 pub(crate) struct Places {
@@ -100,6 +103,33 @@ impl<'a> Lazy<'a> {
             Some(services) => Ok(services),
             None => unreachable!("they were made just now"),
         }
+    }
+}
+
+/// The partitions of a job that is only read: at brokers, or in a rehearsal's directory.
+pub(crate) struct Brokers<'a> {
+    reading: &'a Reading,
+    job_id: &'a str,
+    security: Security,
+}
+
+impl<'a> Brokers<'a> {
+    pub(crate) fn new(
+        reading: &'a Reading,
+        job_id: &'a str,
+        services: &mut Lazy<'_>,
+    ) -> Result<Brokers<'a>, Box<Stop>> {
+        let login = services.login(&reading.security)?;
+        let security = Security::new(&reading.security, login).map_err(one_problem)?;
+        Ok(Brokers { reading, job_id, security })
+    }
+
+    pub(crate) fn open(&self, target: &Target) -> Result<Box<dyn Broker>, Box<Stop>> {
+        let servers = &self.reading.bootstrap_servers;
+        Ok(match &self.reading.directory {
+            Some(directory) => Box::new(EmbeddedLog::open(&log_in(directory, target))?),
+            None => Box::new(kafka(servers, &self.security, self.job_id, target)),
+        })
     }
 }
 

@@ -2,18 +2,16 @@
 
 use csv_to_kafka::cli::Proving;
 use csv_to_kafka::flow;
-use csv_to_kafka::flow::job::{Job, Target};
-use csv_to_kafka::flow::ports::{Broker, Ports};
+use csv_to_kafka::flow::job::Job;
+use csv_to_kafka::flow::ports::Ports;
 use csv_to_kafka::flow::verify::{Asked, Depth, Proof};
-use csv_to_kafka::port::embedded_log::EmbeddedLog;
-use csv_to_kafka::port::kafka::Security;
 use csv_to_kafka::settings::{LogFormat, Settings, SourceAt, Verify};
 use csv_to_kafka::show::verify;
 use csv_to_kafka::stop::Stop;
 
-use super::places::Lazy;
+use super::places::{Brokers, Lazy};
 use super::voice::Voice;
-use super::{Ended, VERSION, Variables, kafka, log_in, one_problem, print};
+use super::{Ended, VERSION, Variables, one_problem, print};
 
 /// `VERIFY`: a run that is complete, or finds the job so and not proved yet, proves it. Answers
 /// the exit code of the whole.
@@ -49,7 +47,7 @@ pub(crate) fn prove(asked: &Proving, variables: &Variables, voice: &Voice) -> En
     let text = match &proof {
         Ok(proof) if asked.json => verify::json(proof, VERSION),
         Ok(proof) => verify::text(proof),
-        Err(stop) if asked.json => verify::failed_json(&asked.job_id, stop, VERSION),
+        Err(stop) if asked.json => verify::failed_json(&asked.reading.job_id, stop, VERSION),
         Err(_) => String::new(),
     };
     print(&text)?;
@@ -61,26 +59,20 @@ pub(crate) fn compare(
     variables: &Variables,
     voice: &Voice,
 ) -> Result<Proof, Box<Stop>> {
-    let mut services = Lazy { aws: Some(&asked.aws), variables, services: None };
-    let mut ledger = services.ledger(&asked.checkpoint)?;
+    let reading = &asked.reading;
+    let mut services = Lazy { aws: Some(&reading.aws), variables, services: None };
+    let mut ledger = services.ledger(&reading.checkpoint)?;
     let mut world = voice.world()?;
-    let servers: Vec<String> = asked.bootstrap_servers.iter().map(ToString::to_string).collect();
-    let reader = Job::reader(asked.job_id.clone(), servers.join(","), asked.max_retries);
+    let (job_id, servers) = (reading.job_id.clone(), reading.servers());
+    let reader = Job::reader(job_id, servers, reading.max_retries);
     let item = flow::find(&reader, &mut *ledger, &mut world)?;
     let job = reader.of_item(&item, asked.columns.clone())?;
     let source = SourceAt::of_name(&job.source)
         .ok_or_else(|| one_problem(format!("the checkpoint names the source {}", job.source)))?;
     let mut source = services.source(&source)?;
-    let login = services.login(&asked.security)?;
-    let security = Security::new(&asked.security, login).map_err(one_problem)?;
-    let partition = |target: &Target| -> Result<Box<dyn Broker>, Box<Stop>> {
-        Ok(match &asked.directory {
-            Some(directory) => Box::new(EmbeddedLog::open(&log_in(directory, target))?),
-            None => Box::new(kafka(&asked.bootstrap_servers, &security, &job.job_id, target)),
-        })
-    };
-    let mut main = partition(&job.target)?;
-    let mut dead = job.dead_target().as_ref().map(partition).transpose()?;
+    let brokers = Brokers::new(reading, &job.job_id, &mut services)?;
+    let mut main = brokers.open(&job.target)?;
+    let mut dead = job.dead_target().map(|target| brokers.open(&target)).transpose()?;
     let depth = if asked.headers { Depth::Headers } else { Depth::Full };
     let mut ports = Ports {
         source: &mut *source,

@@ -99,15 +99,8 @@ impl Job {
             let version = item.version.clone().unwrap_or_default();
             return Err(Stop::OtherRules { job_id: item.job_id.clone(), rules, version });
         }
-        let pinned = item.settings.as_deref().ok_or_else(|| lost("settings"))?;
-        let pin = |name: &str| {
-            let found = pinned.iter().find(|(stored, _)| stored == name);
-            found.map(|(_, value)| value.as_str()).ok_or_else(|| lost("settings"))
-        };
-        let byte = |text: &str| {
-            text.strip_prefix("0x").and_then(|digits| u8::from_str_radix(digits, 16).ok())
-        };
-        let quote = pin("quote")?;
+        let pin = |name: &str| pinned(item, name);
+        let dialect = pinned_dialect(item)?;
         let key_column = pin("key_column")?;
         let bytes_max = pin("row_bytes_max")?.parse::<usize>().ok();
         let pinned_columns = pin("columns")?;
@@ -125,13 +118,10 @@ impl Job {
                 partition: item.main.partition.ok_or_else(|| lost("partition"))?,
             },
             csv: Csv {
-                delimiter: byte(pin("delimiter")?).ok_or_else(|| lost("settings"))?,
+                delimiter: dialect.delimiter,
                 delimiter_given: true,
-                quote: match quote {
-                    "none" => None,
-                    text => Some(byte(text).ok_or_else(|| lost("settings"))?),
-                },
-                header: if pin("header")? == "none" { Header::None } else { Header::First },
+                quote: dialect.quote,
+                header: pinned_header(item)?,
                 columns,
                 row_bytes_max: bytes_max
                     .filter(|bytes_max| (1..=ROW_BYTES_CEILING).contains(bytes_max))
@@ -202,6 +192,37 @@ impl Job {
         }
         found
     }
+}
+
+fn pinned<'a>(item: &'a Checkpoint, name: &str) -> Result<&'a str, Stop> {
+    let settings = item.settings.as_deref().unwrap_or(&[]);
+    let found = settings.iter().find(|(stored, _)| stored == name);
+    found.map(|(_, value)| value.as_str()).ok_or_else(|| lost_settings(item))
+}
+
+fn lost_settings(item: &Checkpoint) -> Stop {
+    Stop::Overwritten { job_id: item.job_id.clone(), missing: "settings" }
+}
+
+/// How the rows of a job are written, as its item pins it.
+pub fn pinned_dialect(item: &Checkpoint) -> Result<Dialect, Stop> {
+    let byte = |text: &str| {
+        let digits = text.strip_prefix("0x");
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.ok_or_else(|| lost_settings(item))
+    };
+    Ok(Dialect {
+        delimiter: byte(pinned(item, "delimiter")?)?,
+        quote: match pinned(item, "quote")? {
+            "none" => None,
+            text => Some(byte(text)?),
+        },
+    })
+}
+
+/// Whether the source has one.
+pub fn pinned_header(item: &Checkpoint) -> Result<Header, Stop> {
+    Ok(if pinned(item, "header")? == "none" { Header::None } else { Header::First })
 }
 
 /// The variable that a pinned setting comes from.

@@ -2,8 +2,9 @@
 
 use super::job::Job;
 use super::patience::insist;
-use super::ports::{Ledger, World};
+use super::ports::{Ledger, Listed, World};
 use super::run::Run;
+use crate::limits::LIST_JOBS_MAX;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, FORMAT};
 
@@ -20,15 +21,53 @@ pub fn look(
 ) -> Result<Option<Checkpoint>, Stop> {
     let mut run = Run::of_ledger(job, ledger, world);
     let item = insist(&mut run, Peer::Ledger, |run| run.ledger().load(&job.job_id))?;
-    match item.as_ref().and_then(|item| item.format).filter(|format| *format > FORMAT) {
-        Some(format) => Err(Stop::refused(
+    match item.as_ref().and_then(newer) {
+        Some(problem) => Err(Stop::refused(
             Peer::Ledger,
-            format!(
-                "the checkpoint of job {} has format {format}, this version reads {FORMAT}",
-                job.job_id
-            ),
+            format!("the checkpoint of job {}: {problem}", job.job_id),
             "Use the version that began the job, or a later one",
         )),
         None => Ok(item),
     }
+}
+
+/// All jobs of the ledger, in the order of their names; `job` lends its patience.
+pub fn list(
+    job: &Job,
+    ledger: &mut dyn Ledger,
+    world: &mut dyn World,
+) -> Result<Vec<Listed>, Stop> {
+    let mut run = Run::of_ledger(job, ledger, world);
+    let mut jobs: Vec<Listed> = Vec::new();
+    let mut after: Option<String> = None;
+    // A page may be empty, though another follows.
+    for _ in 0..LIST_JOBS_MAX {
+        run.stop_asked()?;
+        let page = insist(&mut run, Peer::Ledger, |run| run.ledger().list(after.as_deref()))?;
+        jobs.extend(page.jobs);
+        after = page.next;
+        if after.is_none() || jobs.len() > LIST_JOBS_MAX {
+            break;
+        }
+    }
+    if after.is_some() || jobs.len() > LIST_JOBS_MAX {
+        return Err(Stop::refused(
+            Peer::Ledger,
+            format!("the checkpoint store holds more than {LIST_JOBS_MAX} jobs"),
+            "Name the jobs that you mean",
+        ));
+    }
+    for job in &mut jobs {
+        if let Some(problem) = job.item.as_ref().ok().and_then(newer) {
+            job.item = Err(problem);
+        }
+    }
+    jobs.sort_by(|one, other| one.job_id.cmp(&other.job_id));
+    Ok(jobs)
+}
+
+/// That a later version wrote it.
+fn newer(item: &Checkpoint) -> Option<String> {
+    let format = item.format.filter(|format| *format > FORMAT)?;
+    Some(format!("it has format {format}, this version reads {FORMAT}"))
 }

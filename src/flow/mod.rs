@@ -8,7 +8,10 @@
 //!   └ identity  (stored before the first record)
 //!
 //! lookup ──item──> verify:  source ─> tape ─┐
-//!          └─────> status   partition ──────┴─> walk ─> proof or differences
+//!          ├─────> status   partition ──────┴─> walk ─> proof or differences
+//!          └─────> letters  dead letters ─────> one by one
+//!
+//! report:  the lines of a log ─> runs, points, marks
 //! ```
 //!
 //! `patience` holds all waiting and repeating; `spent` says on whom; `ports` are the traits to
@@ -17,16 +20,19 @@
 pub mod adopt;
 pub mod answer;
 pub mod copy;
+pub mod cost;
 pub mod finish;
 pub mod flight;
 pub mod identity;
 pub mod job;
 pub mod keeper;
 pub mod lane;
+pub mod letters;
 pub mod lookup;
 pub mod opening;
 pub mod patience;
 pub mod ports;
+pub mod report;
 pub mod resume;
 pub mod rows;
 pub mod run;

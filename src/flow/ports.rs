@@ -242,9 +242,28 @@ pub enum Stored {
     Refused(Option<Box<Checkpoint>>),
 }
 
+/// A part of all that a ledger holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerPage {
+    pub jobs: Vec<Listed>,
+    /// What the next page begins behind; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// One job of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub job_id: String,
+    /// What makes it unreadable does not hide the others.
+    pub item: Result<Checkpoint, String>,
+}
+
 pub trait Ledger {
     /// A consistent read.
     fn load(&mut self, job_id: &str) -> Result<Option<Checkpoint>, Fault>;
+
+    /// The jobs of one page, in whatever order; `after`: the page that follows this one.
+    fn list(&mut self, after: Option<&str>) -> Result<LedgerPage, Fault>;
 
     /// Writes the fields that `change` has, leaves all others, if `only_if` holds.
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault>;

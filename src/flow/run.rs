@@ -4,6 +4,7 @@ use super::copy::copy;
 use super::finish::finish;
 use super::job::Job;
 use super::keeper::Keeper;
+use super::letters::Sides;
 use super::ports::{Broker, Ledger, Now, Ports, Source, World};
 use super::resume::resume;
 use super::spent::Spent;
@@ -61,6 +62,14 @@ impl<'a, 'p> Run<'a, 'p> {
             Some(dead) => Some(&mut **dead),
             None => None,
         };
+        run
+    }
+
+    /// For what reads both partitions, and no source.
+    pub(super) fn of_partitions(job: &'a Job, sides: &'a mut Sides<'p>) -> Run<'a, 'p> {
+        let mut run = Run::of_ledger(job, &mut *sides.ledger, &mut *sides.world);
+        run.main = Some(&mut *sides.main);
+        run.dead = Some(&mut *sides.dead);
         run
     }
 

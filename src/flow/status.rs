@@ -3,23 +3,27 @@
 //! ```text
 //! no item ──> absent (1)          COMPLETED ──> complete (0)     INTERRUPTED ──> interrupted (75)
 //! IN_PROGRESS, sign of life ──> running (75)     none for long ──> silent (1)    FAILED ──> failed (1)
+//! an item that can not be read ──> damaged (1)
 //! ```
 
 use super::job::Job;
-use super::lookup::look;
-use super::ports::{Ledger, World};
+use super::lookup::{list, look};
+use super::ports::{Ledger, Listed, World};
 use crate::limits::{LEASE_SECONDS, SILENT_LEASES, WAIT_SLICE_MS, WATCH_MS};
 use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, EXIT_MEND, Stop};
 use crate::wire::checkpoint::{Checkpoint, Status};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Those that ask for a person come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    Absent,
-    Running,
+    Failed,
+    /// Its item can not be read; the item of the [`Sight`] has but the error.
+    Damaged,
     /// In progress by its item, but without a sign of life.
     Silent,
+    Absent,
     Interrupted,
-    Failed,
+    Running,
     Complete,
 }
 
@@ -31,6 +35,7 @@ impl Standing {
             Standing::Silent => "silent",
             Standing::Interrupted => "interrupted",
             Standing::Failed => "failed",
+            Standing::Damaged => "damaged",
             Standing::Complete => "complete",
         }
     }
@@ -39,13 +44,16 @@ impl Standing {
         match self {
             Standing::Complete => EXIT_COMPLETE,
             Standing::Running | Standing::Interrupted => EXIT_AGAIN,
-            Standing::Absent | Standing::Silent | Standing::Failed => EXIT_MEND,
+            Standing::Absent | Standing::Silent | Standing::Failed | Standing::Damaged => EXIT_MEND,
         }
     }
 
     /// Nothing more comes of it by itself.
     fn has_ended(self) -> bool {
-        matches!(self, Standing::Complete | Standing::Failed | Standing::Absent)
+        match self {
+            Standing::Complete | Standing::Failed | Standing::Absent | Standing::Damaged => true,
+            Standing::Running | Standing::Silent | Standing::Interrupted => false,
+        }
     }
 }
 
@@ -71,19 +79,41 @@ pub fn exit_code(sights: &[Sight]) -> u8 {
         .unwrap_or(EXIT_COMPLETE)
 }
 
+/// Which jobs are looked at.
+#[derive(Debug, Clone, Copy)]
+pub enum Whose<'a> {
+    These(&'a [Job]),
+    /// All that the ledger holds; the reader lends its patience.
+    All(&'a Job),
+}
+
 /// Looks once at each job. `stale_seconds`: after so long without a sign of life a job is
 /// silent; `None`: after some of its own leases.
 pub fn status(
-    jobs: &[Job],
+    whose: Whose<'_>,
     stale_seconds: Option<u64>,
     ledger: &mut dyn Ledger,
     world: &mut dyn World,
 ) -> Result<Vec<Sight>, Stop> {
-    let mut sights = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let item = look(job, ledger, world)?;
-        let now_seconds = world.now().wall_ms / 1000;
-        sights.push(judge(&job.job_id, item, now_seconds, stale_seconds));
+    let mut sights = Vec::new();
+    match whose {
+        Whose::These(jobs) => {
+            for job in jobs {
+                let item = look(job, ledger, world)?;
+                let now_seconds = world.now().wall_ms / 1000;
+                sights.push(judge(&job.job_id, item, now_seconds, stale_seconds));
+            }
+        }
+        Whose::All(reader) => {
+            let found = list(reader, ledger, world)?;
+            let now_seconds = world.now().wall_ms / 1000;
+            sights.extend(found.into_iter().map(|Listed { job_id, item }| match item {
+                Ok(item) => judge(&job_id, Some(item), now_seconds, stale_seconds),
+                Err(problem) => damaged(&job_id, problem),
+            }));
+            // They come in the order of their names.
+            sights.sort_by_key(|sight| sight.standing);
+        }
     }
     Ok(sights)
 }
@@ -91,7 +121,7 @@ pub fn status(
 /// Looks again and again until no job is left that something may come of, or a stop is asked
 /// for; shows what it sees each time, the last time too.
 pub fn watch(
-    jobs: &[Job],
+    whose: Whose<'_>,
     stale_seconds: Option<u64>,
     ledger: &mut dyn Ledger,
     world: &mut dyn World,
@@ -100,9 +130,11 @@ pub fn watch(
     let mut before: Vec<Sight> = Vec::new();
     // A job that somebody starts again and again is watched for as long as that goes on.
     loop {
-        let mut sights = status(jobs, stale_seconds, ledger, world)?;
-        for (sight, before) in sights.iter_mut().zip(&before) {
-            sight.pace_since(before);
+        let mut sights = status(whose, stale_seconds, ledger, world)?;
+        for sight in &mut sights {
+            if let Some(before) = before.iter().find(|before| before.job_id == sight.job_id) {
+                sight.pace_since(before);
+            }
         }
         show(&sights)?;
         let mut left_ms = WATCH_MS;
@@ -118,6 +150,11 @@ pub fn watch(
         }
         before = sights;
     }
+}
+
+fn damaged(job_id: &str, problem: String) -> Sight {
+    let item = Checkpoint { error: Some(problem), ..Checkpoint::default() };
+    Sight { standing: Standing::Damaged, item, ..judge(job_id, None, 0, None) }
 }
 
 fn judge(
@@ -194,7 +231,7 @@ impl Sight {
 mod tests {
     use super::*;
     use crate::event::Event;
-    use crate::flow::ports::{Fault, Now, Stored};
+    use crate::flow::ports::{Fault, LedgerPage, Now, Stored};
     use crate::wire::checkpoint::OnlyIf;
 
     fn item(status: Option<Status>, timestamp: u64) -> Checkpoint {
@@ -277,6 +314,16 @@ mod tests {
             Ok(Some(self.0.remove(0)))
         }
 
+        fn list(&mut self, after: Option<&str>) -> Result<LedgerPage, Fault> {
+            assert_eq!(after.is_some(), self.0.len() < 3);
+            let item = self.0.remove(0);
+            let next = (!self.0.is_empty()).then(|| item.job_id.clone());
+            let is_readable = item.last_line.is_some();
+            let job_id = item.job_id.clone();
+            let item = if is_readable { Ok(item) } else { Err("no item".to_owned()) };
+            Ok(LedgerPage { jobs: vec![Listed { job_id, item }], next })
+        }
+
         fn store(&mut self, _: &Checkpoint, _: &OnlyIf) -> Result<Stored, Fault> {
             panic!("status writes nothing")
         }
@@ -319,8 +366,42 @@ mod tests {
                 Ok(())
             };
             let mut world = Clock(1_000_000, stop_at);
-            let last = watch(&jobs, None, &mut ledger, &mut world, &mut show).unwrap();
+            let last =
+                watch(Whose::These(&jobs), None, &mut ledger, &mut world, &mut show).unwrap();
             assert_eq!((seen.len(), exit_code(&last)), (looks, code), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn all_jobs_the_ones_to_act_on_first() {
+        let of = |job_id: &str, item: Checkpoint| Checkpoint { job_id: job_id.into(), ..item };
+        let newer = Checkpoint { format: Some(99), ..item(Some(Status::Completed), 5) };
+        for (items, expected) in [
+            (
+                vec![
+                    of("b", item(Some(Status::Completed), 5)),
+                    of("c", Checkpoint::default()),
+                    of("a", item(Some(Status::Completed), 5)),
+                ],
+                "c damaged, a complete, b complete",
+            ),
+            (
+                vec![
+                    of("x", item(Some(Status::InProgress), 1_000)),
+                    of("y", newer),
+                    of("z", item(Some(Status::Failed), 5)),
+                ],
+                "z failed, y damaged, x running",
+            ),
+        ] {
+            let reader = Job::reader(String::new(), String::new(), 1);
+            let mut world = Clock(1_000_000, None);
+            let seen = status(Whose::All(&reader), None, &mut Items(items), &mut world).unwrap();
+            let told: Vec<String> = seen
+                .iter()
+                .map(|sight| format!("{} {}", sight.job_id, sight.standing.name()))
+                .collect();
+            assert_eq!(told.join(", "), expected);
         }
     }
 }

@@ -255,6 +255,28 @@ pub fn log_end(run: &mut Run<'_, '_>, which: Which, leader_epoch: i32) -> Result
     )))
 }
 
+/// The end of the log. One that does not reach the job's last record may be a deposed
+/// leader's, for a while.
+pub(super) fn settled_end(run: &mut Run<'_, '_>, place: &Place) -> Result<i64, Stop> {
+    let began_ms = run.now().monotonic_ms;
+    let mut patience = Patience::new(Peer::Broker);
+    loop {
+        let described = describe(run, place)?;
+        match log_end(run, place.which, described.leader_epoch) {
+            Ok(end) => {
+                let is_whole = place.offsets.last.is_none_or(|last| end > last);
+                let waited_ms = run.now().monotonic_ms.saturating_sub(began_ms);
+                if is_whole || waited_ms >= SHORT_LOG_PATIENCE_MS {
+                    return Ok(end);
+                }
+                run.wait(RETRY_DELAY_MS)?;
+            }
+            Err(Fault::Final(stop)) => return Err(*stop),
+            Err(Fault::Passing(trouble)) => patience.wait(run, &trouble)?,
+        }
+    }
+}
+
 /// Our batches in the tail, chained: each begins where the one before it ended.
 struct Found<'a> {
     place: &'a Place,

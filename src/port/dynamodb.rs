@@ -1,7 +1,7 @@
 //! The ledger in DynamoDB: one attempt a call, every write conditional.
 
-use crate::flow::ports::{Fault, Ledger, Stored};
-use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX};
+use crate::flow::ports::{Fault, Ledger, LedgerPage, Listed, Stored};
+use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX, LIST_ANSWER_BYTES_MAX};
 use crate::port::credentials::Credentials;
 use crate::port::http::{Failed, Http, Request, wall_ms};
 use crate::stop::{Peer, Stop};
@@ -9,7 +9,8 @@ use crate::wire::aws_endpoint::{Variant, url};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
 use crate::wire::dynamodb::{
-    CONTENT_TYPE, GET_TARGET, Reply, Table, TooLarge, UPDATE_TARGET, get_item, reply, update_item,
+    CONTENT_TYPE, GET_TARGET, Reply, SCAN_TARGET, Table, TooLarge, UPDATE_TARGET, get_item, reply,
+    scan, update_item,
 };
 
 pub struct DynamoDb {
@@ -53,7 +54,9 @@ impl DynamoDb {
         let failed = |failed: Failed| failed.into_fault(Peer::Ledger, &place);
         let mut answer = self.http.send(&request).map_err(failed)?;
         answer.check_clock(Peer::Ledger)?;
-        let body = answer.read_all(LEDGER_ANSWER_BYTES_MAX).map_err(failed)?;
+        let bytes_max =
+            if target == SCAN_TARGET { LIST_ANSWER_BYTES_MAX } else { LEDGER_ANSWER_BYTES_MAX };
+        let body = answer.read_all(bytes_max).map_err(failed)?;
         let action = target.rsplit('.').next().unwrap_or(target);
         let crc32 = answer.header("x-amz-crc32");
         match reply(&self.table, action, answer.status(), crc32, &body) {
@@ -80,6 +83,16 @@ impl Ledger for DynamoDb {
         match self.call(GET_TARGET, &get_item(&self.table, job_id), true)? {
             Reply::Item(item) => Ok(item.map(|item| *item)),
             _ => Err(self.odd("a read was answered like a write")),
+        }
+    }
+
+    fn list(&mut self, after: Option<&str>) -> Result<LedgerPage, Fault> {
+        match self.call(SCAN_TARGET, &scan(&self.table, after), true)? {
+            Reply::Page(jobs, next) => {
+                let listed = |(job_id, item)| Listed { job_id, item };
+                Ok(LedgerPage { jobs: jobs.into_iter().map(listed).collect(), next })
+            }
+            _ => Err(self.odd("a scan was answered without items")),
         }
     }
 
@@ -170,6 +183,27 @@ mod tests {
         assert_eq!(ledger.load("j"), Ok(None));
         drop(ledger);
         assert_eq!(script.requests().len(), 2);
+    }
+
+    #[test]
+    fn a_table_is_read_in_pages() {
+        let page = |last: &str| format!(r#"{{"Items": [{ITEM}]{last}}}"#);
+        let denied = r#"{"__type": "x#AccessDeniedException", "Message": "m"}"#;
+        let script = Script::run(vec![vec![
+            answer("200 OK", "", &page(r#", "LastEvaluatedKey": {"job_id": {"S": "j"}}"#)),
+            answer("200 OK", "", &page("")),
+            answer("400 Bad", "", denied),
+        ]]);
+        let mut ledger = ledger(&script);
+        let first = ledger.list(None).unwrap();
+        assert_eq!((first.jobs.len(), first.next.as_deref()), (1, Some("j")));
+        assert_eq!(first.jobs[0].item.as_ref().unwrap().last_line, Some(7));
+        assert_eq!(ledger.list(Some("j")).unwrap().next, None);
+        let Err(Fault::Final(stop)) = ledger.list(None) else { panic!("not refused") };
+        assert!(stop.to_string().contains("Allow dynamodb:Scan on"), "{stop}");
+        drop(ledger);
+        let requests = script.requests();
+        assert!(requests[1].contains("dynamodb_20120810.scan\r\n"), "{}", requests[1]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::flow::ports::{Fault, Ledger, Stored};
+use crate::flow::ports::{Fault, Ledger, LedgerPage, Listed, Stored};
 use crate::limits::{ITEM_BYTES_MAX, LEDGER_FILE_BYTES_MAX};
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
@@ -135,6 +135,20 @@ impl Ledger for FileLedger {
         Ok(self.item(&jobs, job_id)?.map(|(_, checkpoint)| checkpoint))
     }
 
+    /// The file is one page.
+    fn list(&mut self, _after: Option<&str>) -> Result<LedgerPage, Fault> {
+        let found = self.read()?;
+        let mut jobs = Vec::with_capacity(found.len());
+        for job_id in found.keys() {
+            let item = match self.item(&found, job_id) {
+                Ok(item) => Ok(item.map(|(_, item)| item).unwrap_or_default()),
+                Err(fault) => Err(fault.into_stop(Peer::Ledger).to_string()),
+            };
+            jobs.push(Listed { job_id: job_id.clone(), item });
+        }
+        Ok(LedgerPage { jobs, next: None })
+    }
+
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
         let lock = self.lock()?;
         let mut jobs = self.read()?;
@@ -251,6 +265,23 @@ mod tests {
         assert_eq!(scratch.again().load("b"), Ok(Some(change("b", 1))));
         let text = std::fs::read_to_string(&scratch.0.path).unwrap();
         assert!(text.contains("\"note\": ["), "{text}");
+    }
+
+    #[test]
+    fn all_jobs_of_a_file() {
+        let mut scratch = Scratch::new();
+        assert_eq!(scratch.0.list(None), Ok(LedgerPage::default()));
+        for job_id in ["b", "a"] {
+            scratch.0.store(&change(job_id, 1), &nobody()).unwrap();
+        }
+        let text = std::fs::read_to_string(&scratch.0.path).unwrap();
+        std::fs::write(&scratch.0.path, text.replacen('{', "{\"c\": 7, ", 1)).unwrap();
+        let page = scratch.0.list(None).unwrap();
+        let [a, b, c] = page.jobs.as_slice() else { panic!("{page:?}") };
+        assert_eq!((&a.item, &b.item), (&Ok(change("a", 1)), &Ok(change("b", 1))));
+        let problem = c.item.as_ref().unwrap_err();
+        assert!(c.job_id == "c" && problem.contains("is not an object"), "{problem}");
+        assert_eq!(page.next, None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod http;
 #[cfg(test)]
 mod http_script;
 pub mod kafka;
+pub mod lines;
 pub mod machine;
 pub mod partition_file;
 pub mod resolve;

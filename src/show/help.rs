@@ -10,7 +10,9 @@ every row once, in file order, whatever crashes on the way.
   csv-to-kafka rehearse SOURCE    the same without Kafka, into a directory
   csv-to-kafka status [JOB …]     how far jobs are, by their checkpoints
   csv-to-kafka verify [JOB]       compare the partition with the source, after the load
-  csv-to-kafka help TOPIC         on run, rehearse, status, verify or settings
+  csv-to-kafka dlq [JOB]          the bad rows that were set aside, to look at or to mend
+  csv-to-kafka report [LOG]       a page out of the log of a job
+  csv-to-kafka help TOPIC         on run, rehearse, status, verify, dlq, report or settings
   csv-to-kafka --version
 
 Every setting is an environment variable and a flag (KAFKA_TOPIC is --kafka-topic).
@@ -114,26 +116,76 @@ Examples
   csv-to-kafka verify --directory rehearsal-orders.csv
 ";
 
+pub const DLQ: &str = "\
+csv-to-kafka dlq [JOB] prints the dead letters of a job: the bad rows that it has set aside
+(ON_BAD_ROW=dlq), in their order. The job may still be running.
+
+  JOB               the job [JOB_ID, csv-job-1]
+  --csv             the rows as the source has them, under its header: mend them, and load
+                    the file under a JOB_ID of its own, with the same CSV_ settings
+  --json            the dead letters as they are in their topic, one a line
+  --directory DIR   of a rehearsal, in the place of brokers
+
+Without --csv and --json it is a table: row, byte of the source where it begins, reason, row.
+
+Needed
+  DYNAMODB_TABLE (or CHECKPOINT) and KAFKA_BOOTSTRAP_SERVERS; all else is in the checkpoint,
+  and the columns' names are in the records.
+
+It ends with
+  0   all of them are printed, or there are none
+  1   no such job; or some could not be printed: deleted by retention, or, with --csv, longer
+      than a dead letter holds. The log says which, and where they are in the source
+  75  out of reach
+
+Examples
+  csv-to-kafka dlq orders-7
+  csv-to-kafka dlq orders-7 --csv > mend.csv
+";
+
 pub const STATUS: &str = "\
 csv-to-kafka status [JOB …] tells how jobs stand, by their checkpoints; it asks no broker.
 
   JOB               one or several [JOB_ID, csv-job-1]
+  --all             every job that the checkpoint store holds, one a line
   --watch           again and again, until no job is left that may go on
   --stale SECONDS   without a sign of life for so long a job is silent [3 of its leases]
   --json            one document on standard output; with --watch one a line
   --directory DIR   of a rehearsal
 
 Needed
-  DYNAMODB_TABLE (or CHECKPOINT)
+  DYNAMODB_TABLE (or CHECKPOINT); --all reads the whole table (dynamodb:Scan)
 
 It ends with the worst of
   0   complete
-  1   failed, no such job, or in progress without a sign of life
+  1   failed, no such job, a checkpoint that can not be read, or in progress without a sign of life
   75  running, interrupted, or the checkpoint store is out of reach
 
 Examples
   csv-to-kafka status orders-7 --watch
   csv-to-kafka status orders-7 orders-8 --json
+  csv-to-kafka status --all
+";
+
+pub const REPORT: &str = "\
+csv-to-kafka report [LOG] makes one page out of the log of a job: rows, pace and latency over
+time, every restart, retry and stop, where the time went, what it cost. The page needs nothing
+from elsewhere and runs no script.
+
+  LOG               a file; without it, standard input
+
+It reads both formats of the log, behind whatever a collector puts before a line, and several
+runs one after the other. Lines of other programs are left out. It asks nobody: no setting is
+needed.
+
+It ends with
+  0   the page is on standard output
+  1   the log can not be read, or holds no run
+
+Examples
+  csv-to-kafka report job.log > report.html
+  aws logs tail /ecs/csv-to-kafka --since 1d | csv-to-kafka report > report.html
+  journalctl -u csv-to-kafka -o cat | csv-to-kafka report > report.html
 ";
 
 const GROUPS: [(Group, &str); 7] = [
@@ -224,7 +276,9 @@ mod tests {
             ("run", RUN, 40),
             ("rehearse", REHEARSE, 40),
             ("verify", VERIFY, 40),
+            ("dlq", DLQ, 40),
             ("status", STATUS, 40),
+            ("report", REPORT, 40),
             ("settings", &settings, 120),
         ] {
             assert!(page.lines().count() <= lines_max, "{name} is too long");
@@ -236,8 +290,8 @@ mod tests {
 
     #[test]
     fn each_page_shows_an_example() {
-        for page in [OVERVIEW, RUN, REHEARSE, VERIFY, STATUS] {
-            let commands = ["re", "run", "verify", "status"];
+        for page in [OVERVIEW, RUN, REHEARSE, VERIFY, DLQ, STATUS, REPORT] {
+            let commands = ["re", "run", "verify", "dlq", "status", "report"];
             let mut examples = commands.map(|word| format!("\n  csv-to-kafka {word}")).into_iter();
             assert!(examples.any(|example| page.contains(&example)), "{page}");
         }

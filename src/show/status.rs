@@ -6,11 +6,65 @@ use serde_json::{Value, json};
 
 use super::figures::{bytes, count, counted, duration, percent, utc};
 use super::progress::cells;
+use super::terminal::one_line;
 use crate::flow::status::{Sight, Standing, exit_code};
 
 /// All of them, one after the other.
 pub fn text(sights: &[Sight]) -> String {
     sights.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// Of a whole ledger: how many there are of each kind, then one line for each.
+pub fn table(sights: &[Sight]) -> String {
+    let mut kinds: Vec<(Standing, u64)> = Vec::new();
+    for sight in sights {
+        match kinds.last_mut() {
+            Some((standing, jobs)) if *standing == sight.standing => *jobs += 1,
+            _ => kinds.push((sight.standing, 1)),
+        }
+    }
+    let kinds: Vec<String> = kinds
+        .into_iter()
+        .map(|(standing, jobs)| format!("{} {}", count(jobs), standing.name()))
+        .collect();
+    let head = counted(sights.len() as u64, "job");
+    if sights.is_empty() {
+        return format!("{head}\n");
+    }
+    let rows: Vec<[String; 7]> = sights.iter().map(cells_of).collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(widths).enumerate().map(|(index, (cell, width))| match index {
+            2..=4 => format!("  {cell:>width$}"),
+            _ => format!("  {cell:<width$}"),
+        });
+        format!("{}\n", cells.collect::<String>().trim_end())
+    });
+    format!("{head}: {}\n\n{}", kinds.join(", "), lines.collect::<String>())
+}
+
+/// Job, standing, share, rows, pace, age, error.
+fn cells_of(sight: &Sight) -> [String; 7] {
+    let item = &sight.item;
+    let or_none = |text: Option<String>| text.unwrap_or_default();
+    let is_running = sight.standing == Standing::Running;
+    let pace = sight.rows_per_second.filter(|_| is_running);
+    [
+        one_line(sight.job_id.as_bytes()),
+        sight.standing.name().to_owned(),
+        or_none(share(sight).map(|done| format!("{done} %"))),
+        or_none(item.last_line.map(|rows| counted(rows, "row"))),
+        or_none(pace.map(|rate| format!("{} rows/s", count(rate)))),
+        or_none(
+            sight.age_seconds.map(|age| format!("{} ago", duration(age.saturating_mul(1_000)))),
+        ),
+        or_none(item.error.as_ref().map(|error| one_line(error.as_bytes()))),
+    ]
 }
 
 fn one(sight: &Sight) -> String {
@@ -21,7 +75,10 @@ fn one(sight: &Sight) -> String {
 
 fn how(sight: &Sight) -> String {
     match sight.standing {
-        Standing::Absent => "the checkpoint store holds no such job".to_owned(),
+        Standing::Absent => {
+            "the checkpoint store holds no such job; --all lists its jobs".to_owned()
+        }
+        Standing::Damaged => "its checkpoint can not be read".to_owned(),
         Standing::Silent => "in progress, but without a sign of life; start it again".to_owned(),
         Standing::Interrupted => "interrupted; start it again, it goes on from there".to_owned(),
         Standing::Failed => "failed; a person must act".to_owned(),
@@ -205,12 +262,41 @@ mod tests {
             item: Checkpoint { error: Some("row 7 is bad".into()), ..Checkpoint::default() },
             ..absent.clone()
         };
-        let expected = "Job none: the checkpoint store holds no such job
+        let expected = "Job none: the checkpoint store holds no such job; --all lists its jobs
 
 Job none: failed; a person must act
   error     row 7 is bad
 ";
         assert_eq!(text(&[absent, failed]), expected);
+    }
+
+    #[test]
+    fn a_whole_ledger() {
+        let sight = |job_id: &str, standing, error: Option<&str>| Sight {
+            job_id: job_id.into(),
+            standing,
+            item: Checkpoint { error: error.map(str::to_owned), ..running().item },
+            ..running()
+        };
+        let sights = [
+            sight("orders-10", Standing::Failed, Some("row 7 is bad:\nmore")),
+            sight("a", Standing::Failed, None),
+            Sight {
+                item: Checkpoint::default(),
+                age_seconds: None,
+                ..sight("b", Standing::Damaged, None)
+            },
+            running(),
+        ];
+        let expected = r"4 jobs: 2 failed, 1 damaged, 1 running
+
+  orders-10  failed   50 %  1,234,567 rows                  3.0 s ago  row 7 is bad:\nmore
+  a          failed   50 %  1,234,567 rows                  3.0 s ago
+  b          damaged
+  orders-7   running  50 %  1,234,567 rows  400,000 rows/s  3.0 s ago
+";
+        assert_eq!(table(&sights), expected);
+        assert_eq!(table(&[]), "0 jobs\n");
     }
 
     #[test]

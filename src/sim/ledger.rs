@@ -5,7 +5,7 @@ use super::defects::{Defect, on};
 use super::events::Event;
 use super::ports::{Hand, trouble};
 use super::world::World;
-use crate::flow::ports::{Fault, Ledger, Stored};
+use crate::flow::ports::{Fault, Ledger, LedgerPage, Stored};
 use crate::wire::checkpoint::{Checkpoint, Holder, OnlyIf};
 
 pub(super) struct SimLedger {
@@ -78,6 +78,10 @@ impl Ledger for SimLedger {
             self.loaded.clone_from(item);
         }
         loaded
+    }
+
+    fn list(&mut self, _after: Option<&str>) -> Result<LedgerPage, Fault> {
+        unreachable!("no run asks for other jobs")
     }
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {

@@ -1,5 +1,5 @@
-//! Two requests of DynamoDB and their answers: `GetItem` (consistent) and `UpdateItem`
-//! (conditional).
+//! Three requests of DynamoDB and their answers: `GetItem` (consistent), `UpdateItem`
+//! (conditional) and `Scan` (page by page).
 //!
 //! ```text
 //! POST /                                  x-amz-target: DynamoDB_20120810.UpdateItem
@@ -10,6 +10,7 @@
 //!  "ExpressionAttributeValues": {":last_line": {"N": "7"}, …},
 //!  "ReturnValues": "ALL_NEW", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 //!
+//! 200 {"Items": [{…}, …], "LastEvaluatedKey": {"job_id": {"S": "a"}}}     a page of a scan
 //! 200 {"Attributes": {…}}                                            the item after the write
 //! 400 {"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
 //!      "message": "…", "Item": {…}}                                  the item as it is
@@ -19,14 +20,15 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::limits::ITEM_BYTES_MAX;
+use crate::limits::{ITEM_BYTES_MAX, LIST_PAGE_JOBS};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
 use crate::wire::checkpoint_json::{Damaged, from_typed, to_plain, to_typed};
 use crate::wire::http::one_line;
 
-/// Of both requests.
+/// Of all requests.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 pub const GET_TARGET: &str = "DynamoDB_20120810.GetItem";
+pub const SCAN_TARGET: &str = "DynamoDB_20120810.Scan";
 pub const UPDATE_TARGET: &str = "DynamoDB_20120810.UpdateItem";
 
 /// The item would be larger than [`ITEM_BYTES_MAX`].
@@ -47,6 +49,9 @@ pub struct Table {
 pub enum Reply {
     /// The item of a `GetItem`, the item after an `UpdateItem`.
     Item(Option<Box<Checkpoint>>),
+    /// A page of a `Scan`: job by job, each with its item or why it has none that can be read;
+    /// and the job that the next page begins behind.
+    Page(Vec<(String, Result<Checkpoint, String>)>, Option<String>),
     /// The condition of an `UpdateItem` did not hold; the item as it is, if there is one.
     ConditionFailed(Option<Box<Checkpoint>>),
     /// May go away by itself.
@@ -67,6 +72,19 @@ pub fn get_item(table: &Table, job_id: &str) -> Vec<u8> {
     })
     .to_string()
     .into_bytes()
+}
+
+/// A page of the table; `after`: the one that follows this job.
+pub fn scan(table: &Table, after: Option<&str>) -> Vec<u8> {
+    let mut request = json!({
+        "TableName": table.name,
+        "Limit": LIST_PAGE_JOBS,
+        "ConsistentRead": true,
+    });
+    if let Some(job_id) = after {
+        request["ExclusiveStartKey"] = json!({"job_id": {"S": job_id}});
+    }
+    request.to_string().into_bytes()
 }
 
 pub fn update_item(
@@ -214,6 +232,9 @@ pub fn reply(table: &Table, action: &str, status: u16, crc32: Option<&str>, body
         let Ok(Value::Object(answer)) = parsed else {
             return Reply::Passing { problem: format!("{place}: the answer is not JSON") };
         };
+        if let Some(Value::Array(items)) = answer.get("Items") {
+            return page(&place, items, answer.get("LastEvaluatedKey"));
+        }
         let item = answer.get("Item").or_else(|| answer.get("Attributes"));
         return match checkpoint(item) {
             Ok(item) => Reply::Item(item),
@@ -294,6 +315,30 @@ fn judge(
     Reply::Final { problem, advice }
 }
 
+fn page(place: &str, items: &[Value], last: Option<&Value>) -> Reply {
+    let job_id = |attributes: &Value| Some(attributes.pointer("/job_id/S")?.as_str()?.to_owned());
+    let mut jobs = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(job_id) = job_id(item) else { return odd_key(place) };
+        let found = match checkpoint(Some(item)) {
+            Ok(item) => Ok(item.map(|item| *item).unwrap_or_default()),
+            Err(damaged) => Err(format!("the item is damaged: {damaged}")),
+        };
+        jobs.push((job_id, found));
+    }
+    match last.map(job_id) {
+        Some(None) => odd_key(place),
+        last => Reply::Page(jobs, last.flatten()),
+    }
+}
+
+fn odd_key(place: &str) -> Reply {
+    Reply::Final {
+        problem: format!("{place}: its key is not job_id, a text"),
+        advice: "Mend DYNAMODB_TABLE: this is no table of checkpoints".into(),
+    }
+}
+
 fn checkpoint(item: Option<&Value>) -> Result<Option<Box<Checkpoint>>, Damaged> {
     match item {
         None => Ok(None),
@@ -324,6 +369,35 @@ mod tests {
 
     fn request(change: &Checkpoint, only_if: &OnlyIf) -> Value {
         serde_json::from_slice(&update_item(&table(), change, only_if).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_table_page_by_page() {
+        let request = |after| -> Value { serde_json::from_slice(&scan(&table(), after)).unwrap() };
+        let first = json!({"TableName": "jobs", "Limit": LIST_PAGE_JOBS, "ConsistentRead": true});
+        assert_eq!(request(None), first);
+        let key = json!({"job_id": {"S": "a\"b"}});
+        assert_eq!(request(Some("a\"b"))["ExclusiveStartKey"], key);
+        let told = |body: Value| reply(&table(), "Scan", 200, None, body.to_string().as_bytes());
+        let good = json!({"job_id": {"S": "a"}, "last_line": {"N": "7"}});
+        let bad = json!({"job_id": {"S": "b"}, "last_line": {"S": "seven"}});
+        let Reply::Page(jobs, next) =
+            told(json!({"Items": [good, bad], "LastEvaluatedKey": {"job_id": {"S": "b"}}}))
+        else {
+            panic!()
+        };
+        assert_eq!(next.as_deref(), Some("b"));
+        let item = Checkpoint { job_id: "a".into(), last_line: Some(7), ..Checkpoint::default() };
+        assert_eq!(jobs[0], ("a".to_owned(), Ok(item)));
+        let problem = jobs[1].1.as_ref().unwrap_err();
+        assert!(jobs[1].0 == "b" && problem.contains("last_line"), "{problem}");
+        assert_eq!(told(json!({"Items": [], "Count": 0})), Reply::Page(Vec::new(), None));
+        for odd in [
+            json!({"Items": [{"id": {"S": "x"}}]}),
+            json!({"Items": [], "LastEvaluatedKey": {"id": {"S": "x"}}}),
+        ] {
+            assert!(matches!(told(odd), Reply::Final { .. }));
+        }
     }
 
     #[test]

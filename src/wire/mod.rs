@@ -14,6 +14,7 @@ pub mod decompress;
 pub mod dynamodb;
 pub mod http;
 pub mod kafka;
+pub mod log_line;
 pub mod pem;
 pub mod provenance;
 pub mod record;

@@ -22,14 +22,14 @@ use self::tape::Tape;
 use self::walk::{Walk, Walker};
 use super::job::{Job, Target};
 use super::opening::open_begun;
-use super::patience::{Patience, insist};
+use super::patience::insist;
 use super::ports::{Broker, Fault, Mark, Ports, ReadTo, Stored, Visit};
 use super::resume::place;
 use super::run::Run;
-use super::tail::{Place, describe, log_end};
+use super::tail::settled_end;
 use super::take::pin_of;
 use crate::event::{Event, Lane as Which, Progress};
-use crate::limits::{PROGRESS_MS, RETRY_DELAY_MS, SHORT_LOG_PATIENCE_MS};
+use crate::limits::PROGRESS_MS;
 use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, EXIT_MEND, Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf, Status};
 
@@ -286,28 +286,6 @@ fn prove_lane(
 /// Whether the partition begins behind the first record of the job.
 fn is_deleted(lane: &LaneItem, adopted: u64, start: i64, own_from: i64) -> bool {
     adopted > 0 || start > lane.first_offset.unwrap_or(own_from)
-}
-
-/// The end of the log. One that does not reach the job's last record may be a deposed
-/// leader's, for a while.
-fn settled_end(run: &mut Run<'_, '_>, place: &Place) -> Result<i64, Stop> {
-    let began_ms = run.now().monotonic_ms;
-    let mut patience = Patience::new(Peer::Broker);
-    loop {
-        let described = describe(run, place)?;
-        match log_end(run, place.which, described.leader_epoch) {
-            Ok(end) => {
-                let is_whole = place.offsets.last.is_none_or(|last| end > last);
-                let waited_ms = run.now().monotonic_ms.saturating_sub(began_ms);
-                if is_whole || waited_ms >= SHORT_LOG_PATIENCE_MS {
-                    return Ok(end);
-                }
-                run.wait(RETRY_DELAY_MS)?;
-            }
-            Err(Fault::Final(stop)) => return Err(*stop),
-            Err(Fault::Passing(trouble)) => patience.wait(run, &trouble)?,
-        }
-    }
 }
 
 fn open_tape(run: &mut Run<'_, '_>, item: &Checkpoint, which: Which) -> Result<Tape, Stop> {

@@ -281,3 +281,30 @@ impl fmt::Display for HeaderProblem {
         }
     }
 }
+
+/// Appends the header of a file with these columns, line end included.
+pub fn write(columns: &[String], dialect: Dialect, out: &mut Vec<u8>) {
+    for (index, name) in columns.iter().enumerate() {
+        if index > 0 {
+            out.push(dialect.delimiter);
+        }
+        match dialect.quote {
+            Some(quote) if needs_quotes(name, dialect.delimiter, quote) => {
+                out.push(quote);
+                for byte in name.bytes() {
+                    let times = if byte == quote { 2 } else { 1 };
+                    out.extend(std::iter::repeat_n(byte, times));
+                }
+                out.push(quote);
+            }
+            _ => out.extend_from_slice(name.as_bytes()),
+        }
+    }
+    out.push(b'\n');
+}
+
+fn needs_quotes(name: &str, delimiter: u8, quote: u8) -> bool {
+    let is_special = |byte: u8| byte == delimiter || byte == quote || b"\r\n".contains(&byte);
+    // A mark at the beginning of a file is none of its first name.
+    name.starts_with('\u{feff}') || name.bytes().any(is_special)
+}

@@ -202,6 +202,11 @@ fn headers() {
         assert_eq!(read(input, &RULES), Ok(expected.clone()), "{name}");
         // A resumed run has these bytes and no more.
         assert_eq!(read(&input[..*header_bytes], &RULES), Ok(expected), "{name}, resumed");
+        let mut written = Vec::new();
+        header::write(&names(columns), COMMA, &mut written);
+        let header_bytes = written.len();
+        let expected = Header { columns: names(columns), header_bytes };
+        assert_eq!(read(&written, &RULES), Ok(expected), "{name}, written again");
     }
 }
 

@@ -15,6 +15,8 @@ pub mod json;
 #[cfg(test)]
 mod properties;
 
+use serde_json::Value;
+
 use super::csv::Row;
 use super::swar;
 
@@ -105,6 +107,32 @@ impl RowTemplate {
     }
 }
 
+/// The columns of a record of ours, in their order: what it holds before the row's number.
+pub fn columns_of(record: &[u8]) -> Option<Vec<String>> {
+    const OWN_MEMBERS: usize = 2;
+    let mut names = Vec::new();
+    let mut rest = record.strip_prefix(b"{")?;
+    // Each turn takes a member.
+    loop {
+        let (Value::String(name), after) = first_value(rest)? else { return None };
+        names.push(name);
+        let (_, after) = first_value(after.strip_prefix(b":")?)?;
+        if after == b"}" {
+            break;
+        }
+        rest = after.strip_prefix(b",")?;
+    }
+    let columns = names.len().checked_sub(OWN_MEMBERS)?;
+    let is_ours = names.drain(columns..).eq(["_source_line", "_source_file"]);
+    (is_ours && !names.is_empty()).then_some(names)
+}
+
+fn first_value(text: &[u8]) -> Option<(Value, &[u8])> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let value = values.next()?.ok()?;
+    Some((value, text.get(values.byte_offset()..)?))
+}
+
 /// Copies `bytes` bytes and up to a step more, which both sides have room for.
 #[inline]
 fn copy(to: &mut [u8], from: &[u8], bytes: usize) {
@@ -135,4 +163,28 @@ pub(crate) fn write_number(mut number: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[first..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_its_columns() {
+        let row = r#"{"b":"1","a \"x\"":"}","ä":"","_source_line":7,"_source_file":"s3://b/k"}"#;
+        let cases: [(&str, Option<&[&str]>); 7] = [
+            (row, Some(&["b", "a \"x\"", "ä"])),
+            (r#"{"a":"1","_source_line":7}"#, None),
+            (r#"{"_source_line":7,"_source_file":"s"}"#, None),
+            (r#"{"a":"1","_source_file":"s","_source_line":7}"#, None),
+            (r#"{"a":"1","_source_line":7,"_source_file":"s"} "#, None),
+            (r#"{"a":"1","#, None),
+            ("", None),
+        ];
+        for (record, expected) in cases {
+            let expected =
+                expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            assert_eq!(columns_of(record.as_bytes()), expected, "{record}");
+        }
+    }
 }

@@ -1,0 +1,370 @@
+//! What the log of a job tells, gathered line by line in bounded memory: its runs, its points,
+//! its marks.
+//!
+//! ```text
+//! lines ──parse──> starting, taken ──> a run begins      sending, progress, ended ──> a point
+//!                  ended ──────────> a run ends          retry, warning, …  ──> a mark, a note
+//! ```
+//!
+//! A run that says nothing at its end was killed. However long the log is, there are at most
+//! some thousand points and marks: neighbours become one.
+
+mod thin;
+
+pub use thin::{Mark, MarkKind, Marks, Note, Notes, Point, Points};
+
+use crate::limits::{REPORT_JOBS_MAX, REPORT_RUNS_MAX, REPORT_TEXT_CHARS_MAX};
+use crate::settings::Level;
+use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE};
+use crate::wire::log_line::LogLine;
+
+/// All that is known of a job by its log.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// More than one, where the log is of more than one.
+    pub job_ids: Vec<String>,
+    pub source: Option<String>,
+    pub source_bytes: u64,
+    pub topic: Option<String>,
+    pub partition: Option<String>,
+    pub version: Option<String>,
+    /// In the order in which they began.
+    pub runs: Vec<RunSeen>,
+    /// Runs beyond those.
+    pub runs_more: u64,
+    pub points: Points,
+    pub marks: Marks,
+    pub notes: Notes,
+    /// Unix milliseconds of the first and the last line.
+    pub span_ms: Option<(u64, u64)>,
+    pub lines: u64,
+    /// Lines that are none of ours.
+    pub foreign_lines: u64,
+    pub log_bytes: u64,
+    /// The list of an end may go on over several lines.
+    is_after_end: bool,
+    /// Totals of all runs, those that are not listed too.
+    pub totals: Totals,
+}
+
+/// Sums over all runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub runs: u64,
+    /// Runs that did not say how they ended.
+    pub killed: u64,
+    pub rows: u64,
+    /// Rows that the runs confirmed, as far as they told.
+    pub rows_here: u64,
+    pub byte_offset: u64,
+    pub dead_letters: u64,
+    pub active_ms: u64,
+    pub retries: u64,
+    pub bytes_raw: u64,
+    pub bytes_sent: u64,
+    pub bytes_read: u64,
+    pub checkpoints: u64,
+    pub spent: Spent,
+}
+
+/// What the time of runs went to, as far as they told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub source_ms: u64,
+    pub broker_ms: u64,
+    pub ledger_ms: u64,
+    pub braked_ms: u64,
+    pub own_ms: u64,
+}
+
+impl Spent {
+    pub fn sum_ms(&self) -> u64 {
+        self.source_ms + self.broker_ms + self.ledger_ms + self.braked_ms + self.own_ms
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum How {
+    /// The log does not say: it goes on, or was killed.
+    #[default]
+    Unknown,
+    Complete,
+    Again,
+    Mend,
+}
+
+/// One run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunSeen {
+    pub run_id: Option<String>,
+    pub began_ms: u64,
+    /// Of its last line.
+    pub ended_ms: u64,
+    /// The last row before it.
+    pub from_row: Option<u64>,
+    /// The last row that it confirmed.
+    pub row: Option<u64>,
+    pub rows_here: u64,
+    pub retries: u64,
+    pub how: How,
+    pub reason: String,
+    /// Its last words.
+    pub text: String,
+    bytes_raw: u64,
+    bytes_sent: u64,
+    bytes_read: u64,
+    checkpoints: u64,
+    spent: Spent,
+    /// It is in the totals.
+    is_counted: bool,
+}
+
+impl RunSeen {
+    pub fn lasted_ms(&self) -> u64 {
+        self.ended_ms.saturating_sub(self.began_ms)
+    }
+}
+
+impl Report {
+    /// One more line of the log.
+    pub fn line(&mut self, text: &str) {
+        self.lines += 1;
+        self.log_bytes += text.len() as u64 + 1;
+        let Some(line) = LogLine::parse(text) else {
+            self.foreign(text);
+            return;
+        };
+        self.is_after_end = false;
+        let (first, last) = self.span_ms.unwrap_or((line.at_ms, line.at_ms));
+        self.span_ms = Some((first.min(line.at_ms), last.max(line.at_ms)));
+        match line.event.as_str() {
+            "starting" => self.starting(&line),
+            "taken" => self.taken(&line),
+            "ended" => self.ended(&line),
+            _ => self.in_mid_run(&line),
+        }
+        self.mark(&line);
+        if let Some(run) = self.runs.last_mut() {
+            run.ended_ms = run.ended_ms.max(line.at_ms);
+        }
+    }
+
+    /// A line of somebody else, or one more of a list that an end had.
+    fn foreign(&mut self, text: &str) {
+        let item = text.find("  - ").and_then(|at| text.get(at..)).filter(|_| self.is_after_end);
+        match (item, self.runs.last_mut()) {
+            (Some(item), Some(run)) => {
+                run.text = cut(&format!("{}\n{}", run.text, item.trim_end()));
+            }
+            _ => self.foreign_lines += 1,
+        }
+    }
+
+    /// When no more lines come.
+    pub fn finish(&mut self) {
+        self.close();
+        self.points.finish();
+    }
+
+    fn starting(&mut self, line: &LogLine) {
+        self.close();
+        self.begin(line);
+        let text = |name: &str| line.fact(name).map(cut);
+        self.source = text("source").or(self.source.take());
+        self.topic = text("kafka_topic").or(self.topic.take());
+        self.partition = text("kafka_partition").or(self.partition.take());
+        self.version = text("version").or(self.version.take());
+        self.job(line);
+    }
+
+    fn taken(&mut self, line: &LogLine) {
+        // It is the first line of a run, or the first after "starting" and "watching".
+        let is_new = self.current().is_none_or(|run| run.run_id.is_some());
+        if is_new {
+            self.close();
+            self.begin(line);
+        }
+        if let Some(run) = self.runs.last_mut() {
+            run.run_id = line.fact("run_id").map(cut);
+        }
+        self.job(line);
+    }
+
+    fn job(&mut self, line: &LogLine) {
+        if let Some(job_id) = line.fact("job_id").map(cut)
+            && !self.job_ids.contains(&job_id)
+            && self.job_ids.len() < REPORT_JOBS_MAX
+        {
+            self.job_ids.push(job_id);
+        }
+    }
+
+    /// The run that has not ended yet.
+    fn current(&self) -> Option<&RunSeen> {
+        self.runs.last().filter(|run| run.reason.is_empty())
+    }
+
+    fn begin(&mut self, line: &LogLine) {
+        self.totals.runs += 1;
+        if self.runs.len() == REPORT_RUNS_MAX {
+            // The first ones and the last one are kept.
+            self.runs.pop();
+            self.runs_more += 1;
+        }
+        self.runs.push(RunSeen {
+            began_ms: line.at_ms,
+            ended_ms: line.at_ms,
+            ..RunSeen::default()
+        });
+        self.points.run_begins();
+        self.marks.add(line.at_ms, MarkKind::Start);
+    }
+
+    /// What the run did is added up once it is over.
+    fn close(&mut self) {
+        let Some(run) = self.runs.last_mut().filter(|run| !run.is_counted) else { return };
+        run.is_counted = true;
+        let totals = &mut self.totals;
+        totals.killed += u64::from(run.how == How::Unknown);
+        totals.active_ms += run.lasted_ms();
+        totals.rows_here += run.rows_here;
+        totals.retries += run.retries;
+        totals.bytes_raw += run.bytes_raw;
+        totals.bytes_sent += run.bytes_sent;
+        totals.bytes_read += run.bytes_read;
+        totals.checkpoints += run.checkpoints;
+        let (sum, spent) = (&mut totals.spent, run.spent);
+        sum.source_ms += spent.source_ms;
+        sum.broker_ms += spent.broker_ms;
+        sum.ledger_ms += spent.ledger_ms;
+        sum.braked_ms += spent.braked_ms;
+        sum.own_ms += spent.own_ms;
+    }
+
+    fn in_mid_run(&mut self, line: &LogLine) {
+        match line.event.as_str() {
+            "watching" if self.current().is_none() => {
+                self.close();
+                self.begin(line);
+            }
+            "source_open" => {
+                self.source = line.fact("source").map(cut).or(self.source.take());
+                self.source_bytes = line.number("source_bytes").unwrap_or(self.source_bytes);
+            }
+            "tail" if line.fact("lane") == Some("main") => {
+                self.topic = line.fact("topic").map(cut).or(self.topic.take());
+                self.partition = line.fact("partition").map(cut).or(self.partition.take());
+            }
+            "sending" => {
+                let before = line.number("row").map(|row| row.saturating_sub(1));
+                if let Some(run) = self.runs.last_mut() {
+                    run.from_row = before;
+                }
+                self.point(line, before);
+            }
+            "progress" => {
+                self.figures(line);
+                self.point(line, line.number("row"));
+            }
+            "checkpointed" => self.point(line, line.number("row")),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, line: &LogLine) {
+        if self.current().is_none() {
+            // A command that ended before it began anything.
+            self.close();
+            self.begin(line);
+        }
+        self.figures(line);
+        let row = line.number("row").filter(|_| self.began_to_send());
+        self.point(line, row);
+        let Some(run) = self.runs.last_mut() else { return };
+        run.reason = cut(line.fact("reason").unwrap_or("unknown"));
+        run.text = cut(&line.text);
+        run.how = match line.number("exit_code") {
+            Some(code) if code == u64::from(EXIT_COMPLETE) => How::Complete,
+            Some(code) if code == u64::from(EXIT_AGAIN) => How::Again,
+            _ => How::Mend,
+        };
+        self.is_after_end = true;
+        let ms = |name: &str| line.number(name).unwrap_or(0);
+        run.spent = Spent {
+            source_ms: ms("waited_source_ms"),
+            broker_ms: ms("waited_broker_ms"),
+            ledger_ms: ms("waited_ledger_ms"),
+            braked_ms: ms("braked_ms"),
+            own_ms: ms("cpu_ms"),
+        };
+        run.checkpoints = ms("checkpoints");
+        run.bytes_read = ms("bytes_read");
+    }
+
+    fn began_to_send(&self) -> bool {
+        self.runs.last().is_some_and(|run| run.from_row.is_some())
+    }
+
+    /// What progress and end say of a run.
+    fn figures(&mut self, line: &LogLine) {
+        let number = |name: &str| line.number(name).unwrap_or(0);
+        self.totals.dead_letters = self.totals.dead_letters.max(number("dead_letters"));
+        self.source_bytes = self.source_bytes.max(number("source_bytes"));
+        let Some(run) = self.runs.last_mut() else { return };
+        run.rows_here = number("rows_here");
+        run.retries = number("retries");
+        run.bytes_raw = number("bytes_raw");
+        run.bytes_sent = number("bytes_sent");
+    }
+
+    fn point(&mut self, line: &LogLine, row: Option<u64>) {
+        let Some(row) = row else { return };
+        let byte_offset = line.number("byte_offset").unwrap_or(0);
+        self.totals.rows = self.totals.rows.max(row);
+        self.totals.byte_offset = self.totals.byte_offset.max(byte_offset);
+        if let Some(run) = self.runs.last_mut() {
+            run.row = run.row.max(Some(row));
+        }
+        let answers = line.number("answers").zip(line.number("answers_ms"));
+        let is_boundary = line.event != "progress" && line.event != "checkpointed";
+        self.points.add(line.at_ms, row, answers, is_boundary);
+    }
+
+    fn mark(&mut self, line: &LogLine) {
+        let kind = match line.event.as_str() {
+            "ended" => match self.runs.last().map(|run| run.how) {
+                Some(How::Complete) => Some(MarkKind::Complete),
+                Some(How::Mend) => Some(MarkKind::Failed),
+                _ => Some(MarkKind::Stopped),
+            },
+            "retry" => Some(MarkKind::Retry),
+            "set_aside" => Some(MarkKind::SetAside),
+            "settled" | "silence" => Some(MarkKind::Settled),
+            "throttled" => Some(MarkKind::Throttled),
+            _ if line.level <= Level::Warn => Some(MarkKind::Warning),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            self.marks.add(line.at_ms, kind);
+            if kind != MarkKind::Throttled {
+                self.notes.add(line.at_ms, kind, &said(line));
+            }
+        }
+    }
+}
+
+/// The words of a line, with its problem where it has one.
+fn said(line: &LogLine) -> String {
+    match line.fact("problem") {
+        Some(problem) => cut(&format!("{}: {problem}", line.text)),
+        None => cut(&line.text),
+    }
+}
+
+/// Not endless.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(REPORT_TEXT_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -233,14 +233,18 @@ impl Chart<'_> {
 
 /// The next round number.
 fn nice(number: u64) -> u64 {
+    // Half of it is a label too.
+    const STEPS: [u64; 12] = [10, 12, 14, 16, 20, 24, 30, 40, 50, 60, 80, 100];
     let mut power = 1_u64;
-    while number / power >= 10 {
+    while number / power >= 100 {
         power *= 10;
     }
-    let steps = [1, 2, 4, 5, 6, 8, 10];
-    let step = steps.into_iter().find(|step| step * power >= number).unwrap_or(10);
-    // Half of it is a label too.
-    (step * power).max(2)
+    let step = STEPS.into_iter().find(|step| step.saturating_mul(power) >= number);
+    match number {
+        0..=2 => 2,
+        3..=10 => number.next_multiple_of(2),
+        _ => step.unwrap_or(100).saturating_mul(power),
+    }
 }
 
 /// `1.2M`, for a label.
@@ -268,9 +272,16 @@ mod tests {
 
     #[test]
     fn round_numbers() {
-        for (number, expected) in
-            [(0, 2), (1, 2), (3, 4), (9, 10), (11, 20), (399_999, 400_000), (7_000_000, 8_000_000)]
-        {
+        for (number, expected) in [
+            (0, 2),
+            (1, 2),
+            (3, 4),
+            (9, 10),
+            (11, 12),
+            (123_126, 140_000),
+            (399_999, 400_000),
+            (7_000_000, 8_000_000),
+        ] {
             assert_eq!(nice(number), expected, "{number}");
         }
         for (number, expected) in

@@ -1,8 +1,8 @@
 //! Dead letters as a table for people, and as a file that can be mended and loaded.
 //!
 //! ```text
-//!   row   byte  reason                                      raw row
-//!     7    180  too_few_fields: 2 fields, the header has 3  7,Zoë
+//!   row   byte  reason                                                 raw row
+//!     7    180  too_few_fields: 2 fields, the header has 3             7,Zoë
 //!
 //! 1 dead letter of job orders-7 in orders-bad/0
 //! ```
@@ -14,7 +14,7 @@ use crate::wire::checkpoint::Checkpoint;
 use crate::wire::record::dead_letter::Letter;
 
 /// Most reasons fit.
-const REASON_CHARS: usize = 42;
+const REASON_CHARS: usize = 53;
 
 /// The text that goes around and between the letters.
 pub struct Table {
@@ -128,9 +128,10 @@ mod tests {
             [letter(7, "7,Zoë\t\x1b[2J".as_bytes(), true), letter(12_345, b"8\xff,", false)];
         let rows: String = letters.iter().map(|letter| table.row(letter)).collect();
         let found = Found { letters: 2, ..Found::default() };
-        let expected = "  row     byte  reason                                      raw row
-    7      180  too_few_fields: 2 fields, the header has 3  7,Zoë\\t\\u{1b}[2J
-12345      180  too_few_fields: 2 fields, the header has 3  [3 of 300,000 bytes] 8\\xff,
+        let expected =
+            "  row     byte  reason                                                 raw row
+    7      180  too_few_fields: 2 fields, the header has 3             7,Zoë\\t\\u{1b}[2J
+12345      180  too_few_fields: 2 fields, the header has 3             [3 of 300,000 bytes] 8\\xff,
 
 2 dead letters of job orders-7 in bad/0
 ";

@@ -433,6 +433,49 @@ mod tests {
         assert!(page.contains("→ &amp;/0"));
     }
 
+    fn made_of(log: &str) -> String {
+        let mut report = Report::default();
+        log.lines().for_each(|line| report.line(line));
+        report.finish();
+        page(&report, "0.1.0")
+    }
+
+    /// Made anew by `csv-to-kafka report src/show/testdata/report.log`.
+    #[test]
+    fn the_page_of_a_job_is_the_golden_one() {
+        let found = made_of(include_str!("testdata/report.log"));
+        let golden = include_str!("testdata/report.html");
+        let differs = golden.lines().zip(found.lines()).find(|(golden, found)| golden != found);
+        assert!(golden == found, "{differs:#?}");
+    }
+
+    /// A week of progress, a crash every ten minutes.
+    #[test]
+    fn a_long_log_makes_no_long_page() {
+        let mut report = Report::default();
+        for tick in 0..60_480_u64 {
+            let at = utc(1_767_225_600_000 + tick * 10_000);
+            if tick % 60 == 0 {
+                report.line(&format!("{at} INFO  x  event=starting job_id=j"));
+                report.line(&format!("{at} INFO  x  event=sending row={} byte_offset=0", tick + 1));
+            }
+            report.line(&format!(
+                "{at} INFO  x  event=progress row={} rows_here=7 byte_offset=0",
+                tick * 10
+            ));
+            report.line(&format!("{at} WARN  x  event=retry problem=\"{tick}\""));
+        }
+        report.finish();
+        let page = page(&report, "0");
+        assert!(page.len() < 1_000_000, "{} bytes", page.len());
+        assert!(page.contains("<b>604,790</b>rows") && page.contains("retry: 60,480"));
+        assert!(
+            page.contains("508 runs before the last one are not listed"),
+            "{}",
+            report.runs_more
+        );
+    }
+
     #[test]
     fn an_empty_log_is_a_page_too() {
         let mut report = Report::default();

@@ -74,12 +74,14 @@ pub struct Spent {
     pub broker_ms: u64,
     pub ledger_ms: u64,
     pub braked_ms: u64,
+    pub metrics_ms: u64,
     pub own_ms: u64,
 }
 
 impl Spent {
     pub fn sum_ms(&self) -> u64 {
-        self.source_ms + self.broker_ms + self.ledger_ms + self.braked_ms + self.own_ms
+        let waited_ms = self.source_ms + self.broker_ms + self.ledger_ms;
+        waited_ms + self.braked_ms + self.metrics_ms + self.own_ms
     }
 }
 
@@ -238,6 +240,7 @@ impl Report {
         sum.broker_ms += spent.broker_ms;
         sum.ledger_ms += spent.ledger_ms;
         sum.braked_ms += spent.braked_ms;
+        sum.metrics_ms += spent.metrics_ms;
         sum.own_ms += spent.own_ms;
     }
 
@@ -295,6 +298,7 @@ impl Report {
             broker_ms: ms("waited_broker_ms"),
             ledger_ms: ms("waited_ledger_ms"),
             braked_ms: ms("braked_ms"),
+            metrics_ms: ms("metrics_ms"),
             own_ms: ms("cpu_ms"),
         };
         run.checkpoints = ms("checkpoints");

@@ -243,6 +243,7 @@ fn spent(report: &Report) -> String {
         ("waiting for Kafka", spent.broker_ms),
         ("waiting for the checkpoint store", spent.ledger_ms),
         ("held back by MAX_ROWS_PER_SECOND", spent.braked_ms),
+        ("sending metrics", spent.metrics_ms),
         ("computing", spent.own_ms),
         ("not told", untold_ms),
     ];

@@ -1,7 +1,7 @@
 //! Every line of the log, as text and as JSON, against two golden files. Whoever changes a line
 //! changes what `report` and people's own tools read: the files show it.
 
-use super::log::Line;
+use super::log::{Fact, Line};
 use super::start::{self, Start};
 use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::{
@@ -11,6 +11,7 @@ use crate::settings::{
 use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::aws_endpoint::Variant;
 use crate::wire::compress::Compression;
+use crate::wire::log_line::LogLine;
 use crate::wire::sasl::scram::Hash;
 
 const AT: u64 = 1_767_225_600_001;
@@ -205,6 +206,42 @@ fn both_say_the_same() {
                         || text.ends_with(word.as_str())
                 });
             assert!(is_there, "{name}={plain} is not in {text}");
+        }
+    }
+}
+
+/// What `report` reads is what is written here, in both forms.
+#[test]
+fn each_line_is_read_back() {
+    for line in lines() {
+        let facts = line.facts.iter().map(|(name, fact)| {
+            let value = match fact {
+                Fact::Text(text) | Fact::Decimal(text) => text.clone(),
+                Fact::Number(number) => number.to_string(),
+                Fact::Flag(flag) => flag.to_string(),
+            };
+            ((*name).to_owned(), value)
+        });
+        let mut expected = LogLine {
+            at_ms: AT,
+            level: line.level,
+            event: line.event.to_owned(),
+            text: line.text.clone(),
+            facts: facts.collect(),
+        };
+        expected.facts.sort();
+        let read = |text: &str| {
+            let mut found = LogLine::parse(text).expect(text);
+            found.facts.sort();
+            found
+        };
+        assert_eq!(read(&line.json(AT)), expected);
+        // A list comes after the first line; a report puts it there again.
+        let (first, _) = line.text.split_once('\n').unwrap_or((&line.text, ""));
+        first.clone_into(&mut expected.text);
+        for colour in [false, true] {
+            let text = line.text(AT, colour);
+            assert_eq!(read(text.lines().next().unwrap_or_default()), expected);
         }
     }
 }

@@ -23,7 +23,7 @@ use self::arguments::Arguments;
 use self::given::Values;
 pub use self::look::{Collecting, Form, Looking, Proving, Reading};
 use self::near::nearest;
-use crate::settings::{KafkaSecurity, Level, Log, LogFormat, Settings, SourceAt};
+use crate::settings::{KafkaSecurity, Level, Log, LogFormat, MetricsTo, Settings, SourceAt};
 use crate::stop::Stop;
 
 /// What a process is started with.
@@ -296,6 +296,10 @@ fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
     };
     let settings = typed::settings(values, places)?;
     let print = arguments.print;
+    if print && settings.metrics.to == MetricsTo::Lines {
+        values.problem("METRICS=emf and --print both write to standard output; set METRICS=off");
+        return None;
+    }
     Some(Command::Rehearse(Box::new(Rehearsal { settings, directory, rows, print })))
 }
 

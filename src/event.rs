@@ -99,6 +99,10 @@ pub enum Event<'a> {
     Silence {
         seconds: u64,
     },
+    /// Metrics did not arrive; told once for each kind of obstacle.
+    MetricsMissed {
+        problem: &'a str,
+    },
     SetAside {
         row: u64,
         byte_offset: u64,

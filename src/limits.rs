@@ -155,6 +155,21 @@ pub const LEDGER_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Identities that one job may have had; a new one is only needed where the broker forgot ours.
 pub const PRODUCERS_MAX: usize = 64;
 
+// --- Metrics ----------------------------------------------------------------------------
+
+/// One call of CloudWatch, after the credentials are there.
+pub const METRICS_CALL_MS: u64 = 2_000;
+/// The last one of a run that was asked to stop.
+pub const METRICS_HURRIED_MS: u64 = 500;
+/// Figures wait so long for a batch in flight, then they go without one.
+pub const METRICS_LATE_MS: u64 = 1_000;
+/// A call that took long is followed by a pause of so many times that.
+pub const METRICS_PAUSE_PARTS: u64 = 100;
+/// Calls in a row that fail double the pause so often.
+pub const METRICS_MISSES_MAX: u32 = 4;
+/// With a shorter lease there is no time for a call of CloudWatch.
+pub const METRICS_LEASE_SECONDS_MIN: u64 = 5;
+
 // --- Waiting ----------------------------------------------------------------------------
 
 /// All waiting is in slices of this, which tend lease, signals and Spot notice.
@@ -235,7 +250,9 @@ const _: () = {
     assert!((METADATA_ATTEMPTS_MAX as u64 + 2) * METADATA_TIMEOUT_MS <= CALL_TIMEOUT_MS);
     assert!(CONTAINER_TIMEOUT_MS <= CALL_TIMEOUT_MS);
     assert!(CREDENTIALS_RETRY_MS_MAX < CREDENTIALS_LEFT_MS);
-    assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS < 10_000);
+    assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS + METRICS_HURRIED_MS < 10_000);
+    assert!(METRICS_CALL_MS < CALL_TIMEOUT_MS);
+    assert!(METRICS_LEASE_SECONDS_MIN * 1_000 > CALL_TIMEOUT_MS);
     assert!(SILENCE_MS < 24 * 60 * 60 * 1000 / 10);
     assert!(MEMORY_BYTES_MAX < 12 * 1024 * 1024);
 };

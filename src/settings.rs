@@ -43,8 +43,9 @@ pub struct Settings {
     pub max_retries: u32,
     pub max_rows_per_second: Option<u64>,
     pub verify: Verify,
+    pub metrics: Metrics,
     pub log: Log,
-    /// Only where S3 or DynamoDB is used.
+    /// Only where S3, DynamoDB or CloudWatch is used.
     pub aws: Option<Aws>,
 }
 
@@ -137,6 +138,20 @@ pub enum Verify {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metrics {
+    pub to: MetricsTo,
+    pub interval_seconds: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsTo {
+    Nowhere,
+    /// Standard output, in CloudWatch's embedded metric format.
+    Lines,
+    CloudWatch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
     pub level: Level,
     pub format: LogFormat,
@@ -165,6 +180,7 @@ pub struct Aws {
     /// `None`: AWS's own.
     pub s3_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
+    pub cloudwatch_endpoint: Option<String>,
     pub variant: Variant,
     pub requester_pays: bool,
     pub variables: AwsVariables,

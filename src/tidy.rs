@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::settings::{Group, TABLE};
 use crate::show::help;
+use crate::wire::metrics::Metric;
 
 /// Who may know whom. `main.rs` with its commands and `lib.rs` know all; tests may too.
 const ARROWS: [(&str, &[&str]); 9] = [
@@ -235,6 +236,7 @@ fn documents() -> Vec<(String, String)> {
         "docs/architecture.md",
         "docs/decisions.md",
         "docs/guarantee.md",
+        "docs/metrics.md",
         "docs/operator.md",
         "docs/settings.md",
         "docs/verify.md",
@@ -259,6 +261,21 @@ fn the_documented_settings_are_those_of_the_code() {
     for setting in TABLE.iter().filter(|setting| setting.group == Group::Later) {
         assert!(text.contains(&format!("`{}`", setting.name)), "{} is not told", setting.name);
     }
+}
+
+/// So is the table of `docs/metrics.md`, on which dashboards and alarms stand.
+#[test]
+fn the_documented_metrics_are_those_of_the_code() {
+    let text = read(&root().join("docs/metrics.md"));
+    let found: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    let expected: Vec<String> = Metric::ALL
+        .iter()
+        .map(|metric| {
+            let (unit, statistic) = (metric.unit().name(), metric.statistic().name());
+            format!("| `{}` | {unit} | {statistic} | {} |", metric.name(), metric.meaning())
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 /// A name in the documentation that looks like a setting is one.

@@ -90,6 +90,7 @@ fn allocations(rows: u64, compression: Compression) -> (u64, u64) {
         main: &mut log,
         dead: None,
         ledger: &mut ledger,
+        metrics: None,
         world: &mut world,
     };
     let job = job(compression);

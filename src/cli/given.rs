@@ -236,6 +236,12 @@ fn choose(setting: &Setting, words: &[&'static str], value: &mut Value) -> Optio
     // Python's word for it.
     let alias = setting.name == "LOG_LEVEL" && value.text.eq_ignore_ascii_case("WARNING");
     let text = if alias { "warn" } else { value.text.as_str() };
+    // What scripts write for a yes.
+    let text = match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "on" if setting.name == "ENABLE_METRICS" => "true",
+        "0" | "no" | "off" if setting.name == "ENABLE_METRICS" => "false",
+        _ => text,
+    };
     match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
         Some(word) => {
             (*word).clone_into(&mut value.text);

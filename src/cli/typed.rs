@@ -3,14 +3,15 @@
 use super::bootstrap::parse_bootstrap;
 use super::given::{Value, Values};
 use super::shown;
-use crate::limits::COLUMNS_MAX;
+use crate::limits::{COLUMNS_MAX, METRICS_LEASE_SECONDS_MIN};
 use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaSecurity, Level, Log, LogFormat,
-    OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
+    Metrics, MetricsTo, OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
 };
 use crate::wire::aws_endpoint::{Variant, is_region};
 use crate::wire::compress::Compression;
 use crate::wire::csv::header::RESERVED_NAMES;
+use crate::wire::metrics::{DIMENSION_CHARS_MAX, is_dimension};
 
 /// From where and to where; a run and a rehearsal differ in these.
 pub(super) struct Places {
@@ -35,11 +36,13 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
     let key_column = key_column(values, csv.as_ref());
     let on_bad_row = on_bad_row(values, places.topic.as_deref());
     check_job_id(values, &places.job_id);
+    let metrics = metrics(values, &places.job_id);
     let uses_s3 = matches!(places.source, Some(SourceAt::S3 { .. }));
     let logs_in_with_aws = places.security.as_ref().is_some_and(KafkaSecurity::takes_aws);
     let uses_aws = uses_s3
         || logs_in_with_aws
-        || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }));
+        || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }))
+        || metrics.to == MetricsTo::CloudWatch;
     let aws = uses_aws.then(|| aws(values));
     if !values.problems.is_empty() {
         return None;
@@ -66,6 +69,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
             "full" => Verify::Full,
             _ => Verify::Off,
         },
+        metrics,
         log: log(values),
         aws,
     })
@@ -271,6 +275,35 @@ fn check_job_id(values: &mut Values, job_id: &str) {
     }
 }
 
+/// `METRICS`, or the Python processor's `ENABLE_METRICS`.
+fn metrics(values: &mut Values, job_id: &str) -> Metrics {
+    let is_enabled = values.text_or_default("ENABLE_METRICS") == "true";
+    let to = match (values.text("METRICS"), is_enabled) {
+        (None, true) | (Some("cloudwatch"), _) => MetricsTo::CloudWatch,
+        (Some("emf"), _) => MetricsTo::Lines,
+        _ => MetricsTo::Nowhere,
+    };
+    let is_off = values.get("METRICS").is_some() && to == MetricsTo::Nowhere;
+    let is_disabled = values.get("ENABLE_METRICS").is_some() && !is_enabled;
+    if (is_off && is_enabled) || (is_disabled && to != MetricsTo::Nowhere) {
+        values.problem("METRICS and ENABLE_METRICS contradict each other; unset one of them");
+    }
+    if to != MetricsTo::Nowhere && !is_dimension(job_id) {
+        values.problem(format!(
+            "JOB_ID={}: metrics go by it, so that it takes at most {DIMENSION_CHARS_MAX} characters, of printable ASCII, and does not begin with a colon; or set METRICS=off",
+            shown(job_id)
+        ));
+    }
+    let lease_seconds = values.whole("LEASE_SECONDS").unwrap_or(METRICS_LEASE_SECONDS_MIN);
+    if to == MetricsTo::CloudWatch && lease_seconds < METRICS_LEASE_SECONDS_MIN {
+        values.problem(format!(
+            "METRICS=cloudwatch needs LEASE_SECONDS={METRICS_LEASE_SECONDS_MIN} or more: its calls take their time"
+        ));
+    }
+    let interval_seconds = values.whole("METRICS_INTERVAL_SECONDS").unwrap_or(0);
+    Metrics { to, interval_seconds }
+}
+
 fn csv(values: &mut Values) -> Option<Csv> {
     let delimiter = byte_or(values, "CSV_DELIMITER", ("tab", Some(b'\t'))).flatten();
     let quote = byte_or(values, "CSV_QUOTE", ("none", None));
@@ -422,6 +455,7 @@ pub(super) fn aws(values: &mut Values) -> Aws {
     };
     let s3_endpoint = endpoint("AWS_ENDPOINT_URL_S3");
     let dynamodb_endpoint = endpoint("AWS_ENDPOINT_URL_DYNAMODB");
+    let cloudwatch_endpoint = endpoint("AWS_ENDPOINT_URL_CLOUDWATCH");
     let sts_endpoint = endpoint("AWS_ENDPOINT_URL_STS");
     let is = |name: &str, word: &str| values.text_or_default(name) == word;
     let mut variables = AwsVariables::default();
@@ -434,6 +468,7 @@ pub(super) fn aws(values: &mut Values) -> Aws {
         region,
         s3_endpoint,
         dynamodb_endpoint,
+        cloudwatch_endpoint,
         variant: Variant {
             fips: is("AWS_USE_FIPS_ENDPOINT", "true"),
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use csv_to_kafka::cli::Reading;
 use csv_to_kafka::flow::job::Target;
-use csv_to_kafka::flow::ports::{Broker, Ledger, Ports, Source};
+use csv_to_kafka::flow::ports::{Broker, Ledger, Metrics, Ports, Source};
+use csv_to_kafka::port::cloudwatch::{CloudWatch, Lines};
 use csv_to_kafka::port::credentials::{self, Credentials};
 use csv_to_kafka::port::dynamodb::DynamoDb;
 use csv_to_kafka::port::embedded_log::EmbeddedLog;
@@ -14,7 +15,9 @@ use csv_to_kafka::port::http::Http;
 use csv_to_kafka::port::kafka::{AwsLogin, Security};
 use csv_to_kafka::port::machine::Machine;
 use csv_to_kafka::port::s3::S3;
-use csv_to_kafka::settings::{Aws, CheckpointAt, KafkaSecurity, Settings, SourceAt};
+use csv_to_kafka::settings::{
+    Aws, CheckpointAt, KafkaSecurity, Metrics as MetricsSetting, MetricsTo, Settings, SourceAt,
+};
 use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::dynamodb::Table;
 use csv_to_kafka::wire::s3::Place;
@@ -25,6 +28,7 @@ use super::{Variables, kafka, log_in, one_problem};
 pub(crate) struct Places {
     pub(crate) source: Box<dyn Source>,
     ledger: Box<dyn Ledger>,
+    metrics: Option<Box<dyn Metrics>>,
     /// Where anything of AWS is used.
     pub(crate) aws: Option<AwsLogin>,
 }
@@ -35,7 +39,8 @@ impl Places {
         let source = services.source(&settings.source)?;
         let ledger = services.ledger(&settings.checkpoint)?;
         let aws = services.login(&settings.security)?;
-        Ok(Places { source, ledger, aws })
+        let metrics = services.metrics(&settings.metrics)?;
+        Ok(Places { source, ledger, metrics, aws })
     }
 
     pub(crate) fn ports<'p, B: Broker>(
@@ -49,6 +54,10 @@ impl Places {
             main,
             dead: dead.map(|dead| dead as &mut dyn Broker),
             ledger: &mut *self.ledger,
+            metrics: match &mut self.metrics {
+                Some(metrics) => Some(&mut **metrics),
+                None => None,
+            },
             world,
         }
     }
@@ -76,6 +85,15 @@ impl<'a> Lazy<'a> {
         Ok(match checkpoint {
             CheckpointAt::DynamoDb { table } => Box::new(self.services()?.dynamodb(table)),
             CheckpointAt::File { path } => Box::new(FileLedger::new(path)),
+        })
+    }
+
+    fn metrics(&mut self, metrics: &MetricsSetting) -> Result<Option<Box<dyn Metrics>>, Box<Stop>> {
+        let interval_ms = metrics.interval_seconds.saturating_mul(1_000);
+        Ok(match metrics.to {
+            MetricsTo::Nowhere => None,
+            MetricsTo::Lines => Some(Box::new(Lines { interval_ms })),
+            MetricsTo::CloudWatch => Some(Box::new(self.services()?.cloudwatch(interval_ms)?)),
         })
     }
 
@@ -136,23 +154,20 @@ impl<'a> Brokers<'a> {
 /// What S3 and `DynamoDB` share.
 pub(crate) struct Services<'a> {
     aws: &'a Aws,
+    variables: &'a Variables,
     region: String,
     http: Http,
     credentials: Credentials,
 }
 
 impl<'a> Services<'a> {
-    pub(crate) fn new(aws: &'a Aws, variables: &Variables) -> Result<Services<'a>, Box<Stop>> {
-        let lookup = |name: &str| match aws.variables.get(name) {
-            Some(value) => Some(value.to_owned()),
-            // Those of the proxy.
-            None => variables.get(&OsString::from(name))?.to_str().map(str::to_owned),
-        };
+    pub(crate) fn new(aws: &'a Aws, variables: &'a Variables) -> Result<Services<'a>, Box<Stop>> {
+        let lookup = |name: &str| looked_up(aws, variables, name);
         let http = Http::new(&lookup).map_err(one_problem)?;
         let region =
             credentials::region(aws.region.as_deref(), &aws.variables).map_err(Box::new)?;
         let credentials = Credentials::find(&aws.variables, &http, &region, aws.variant);
-        Ok(Services { aws, region, http, credentials })
+        Ok(Services { aws, variables, region, http, credentials })
     }
 
     pub(crate) fn s3(&self, bucket: &str, key: &str) -> S3 {
@@ -167,10 +182,27 @@ impl<'a> Services<'a> {
         S3::new(self.http.clone(), place, self.credentials.clone())
     }
 
+    fn cloudwatch(&self, interval_ms: u64) -> Result<CloudWatch, Box<Stop>> {
+        let lookup = |name: &str| looked_up(self.aws, self.variables, name);
+        let endpoint = self.aws.cloudwatch_endpoint.as_deref();
+        let region = self.region.clone();
+        let credentials = self.credentials.clone();
+        CloudWatch::new(&lookup, region, endpoint, self.aws.variant, credentials, interval_ms)
+            .map_err(|problem| one_problem(problem).into())
+    }
+
     pub(crate) fn dynamodb(&self, table: &str) -> DynamoDb {
         let table = Table { name: table.to_owned(), region: self.region.clone() };
         let endpoint = self.aws.dynamodb_endpoint.as_deref();
         let credentials = self.credentials.clone();
         DynamoDb::new(self.http.clone(), table, endpoint, self.aws.variant, credentials)
+    }
+}
+
+fn looked_up(aws: &Aws, variables: &Variables, name: &str) -> Option<String> {
+    match aws.variables.get(name) {
+        Some(value) => Some(value.to_owned()),
+        // Those of the proxy.
+        None => variables.get(&OsString::from(name))?.to_str().map(str::to_owned),
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn compare(
             None => None,
         },
         ledger: &mut *ledger,
+        metrics: None,
         world: &mut world,
     };
     let exclusive = asked.exclusive;

@@ -7,7 +7,7 @@ use super::rows::{Next, Rows};
 use super::run::Run;
 use super::spent::On;
 use crate::event::{Because, Event};
-use crate::limits::{PROGRESS_MS, STOP_GRACE_MS, WAIT_SLICE_MS};
+use crate::limits::{STOP_GRACE_MS, WAIT_SLICE_MS};
 use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::record::RowTemplate;
 use crate::wire::record::dead_letter::{self, DeadLetter};
@@ -57,21 +57,17 @@ impl Course {
             self.begin(run);
         }
         let mut brake = Brake { rows_per_second_max: run.job.rows_per_second_max, began: None };
-        let mut told_ms = run.now().monotonic_ms;
+        run.watch_progress();
         loop {
             let step = self.fill(run);
             self.poll(run, step)?;
             run.tend()?;
             run.stop_asked()?;
-            let now_ms = run.now().monotonic_ms;
-            if now_ms.saturating_sub(told_ms) >= PROGRESS_MS {
-                told_ms = now_ms;
-                let progress = run.progress();
-                run.tell(&Event::Progress(progress));
-            }
+            run.pulse(!self.is_idle());
             if step != Step::Ready || !self.is_idle() {
                 continue;
             }
+            let now_ms = run.now().monotonic_ms;
             let settled_row = run.keeper.settled().row;
             let brake_ms = brake.opens_at_ms(now_ms, settled_row);
             let open_ms = brake_ms.max(self.not_before_ms());

@@ -126,6 +126,12 @@ impl Keeper {
             && (enough || since_ms >= self.lease_ms / LEASE_PARTS)
     }
 
+    /// Whether a call of so long might outlast the lease. One that is over already it does not.
+    pub fn endangers_lease(&self, now_ms: u64, call_ms: u64) -> bool {
+        let left_ms = self.stored_ms.saturating_add(self.lease_ms).saturating_sub(now_ms);
+        self.held && left_ms > 0 && left_ms <= call_ms
+    }
+
     /// A change that writes down what is settled, under the next revision.
     pub fn change(&mut self, status: Status, wall_ms: u64) -> Checkpoint {
         self.revision += 1;

@@ -14,8 +14,8 @@
 //! report:  the lines of a log ─> runs, points, marks
 //! ```
 //!
-//! `patience` holds all waiting and repeating; `spent` says on whom; `ports` are the traits to
-//! the world.
+//! `patience` holds all waiting and repeating; `spent` says on whom; `metrics` tells how
+//! far it is; `ports` are the traits to the world.
 
 pub mod adopt;
 pub mod answer;
@@ -29,6 +29,7 @@ pub mod keeper;
 pub mod lane;
 pub mod letters;
 pub mod lookup;
+pub mod metrics;
 pub mod opening;
 pub mod patience;
 pub mod ports;

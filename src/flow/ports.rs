@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! Source ──bytes──> flow ──Batch──> Broker ──Answer──> flow ──Checkpoint──> Ledger
-//!                     └── Event ──> World ──time, randomness, stop──> flow
+//!                     ├── Event ──> World ──time, randomness, stop──> flow
+//!                     └── Figures ──> Metrics
 //! ```
 //!
 //! [`CALL_TIMEOUT_MS`]: crate::limits::CALL_TIMEOUT_MS
@@ -14,6 +15,7 @@
 use crate::event::Event;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
+use crate::wire::metrics::Figures;
 use crate::wire::record_batch::{Batch, BatchHeader};
 
 /// Why a call did not do what it should.
@@ -296,6 +298,36 @@ pub trait World {
     fn tell(&mut self, event: &Event<'_>);
 }
 
+// --- Metrics ----------------------------------------------------------------------------
+
+/// What kept figures from arriving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    NoCredentials,
+    Refused,
+    Unreachable,
+}
+
+/// Figures that did not arrive, which is no reason to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    pub obstacle: Obstacle,
+    pub problem: String,
+}
+
+/// Who collects the figures of a run.
+pub trait Metrics {
+    /// They are wanted so often.
+    fn interval_ms(&self) -> u64;
+
+    /// What one call takes at most.
+    fn call_ms_max(&self) -> u64;
+
+    /// One attempt. `hurried`: the run was asked to stop, so that it takes at most
+    /// [`METRICS_HURRIED_MS`](crate::limits::METRICS_HURRIED_MS).
+    fn put(&mut self, figures: &Figures<'_>, hurried: bool) -> Result<(), Unsent>;
+}
+
 /// All that a run touches.
 pub struct Ports<'a> {
     pub source: &'a mut dyn Source,
@@ -303,5 +335,7 @@ pub struct Ports<'a> {
     /// The dead letters' partition, with `ON_BAD_ROW=dlq`.
     pub dead: Option<&'a mut dyn Broker>,
     pub ledger: &'a mut dyn Ledger,
+    /// Where somebody collects them.
+    pub metrics: Option<&'a mut dyn Metrics>,
     pub world: &'a mut dyn World,
 }

@@ -5,7 +5,8 @@ use super::finish::finish;
 use super::job::Job;
 use super::keeper::Keeper;
 use super::letters::Sides;
-use super::ports::{Broker, Ledger, Now, Ports, Source, World};
+use super::metrics::Meter;
+use super::ports::{Broker, Ledger, Metrics, Now, Ports, Source, World};
 use super::resume::resume;
 use super::spent::Spent;
 use crate::event::{Event, Lane as Which, Progress, Summary};
@@ -25,11 +26,16 @@ pub fn run(job: &Job, ports: &mut Ports<'_>) -> Outcome {
         Ok(mut course) => {
             let stop = copy(&mut run, &mut course);
             let stop = finish(&mut run, Some(&course), stop);
+            run.put_last_figures(&stop);
             let summary = run.summary();
             run.tell(&Event::Totals(summary));
             stop
         }
-        Err(stop) => finish(&mut run, None, stop),
+        Err(stop) => {
+            let stop = finish(&mut run, None, stop);
+            run.put_last_figures(&stop);
+            stop
+        }
     };
     let summary = run.summary();
     run.tell(&Event::Ended { stop: &stop, summary });
@@ -44,13 +50,15 @@ pub struct Run<'a, 'p> {
     main: Option<&'a mut (dyn Broker + 'p)>,
     dead: Option<&'a mut (dyn Broker + 'p)>,
     ledger: &'a mut (dyn Ledger + 'p),
+    pub(super) metrics: Option<&'a mut (dyn Metrics + 'p)>,
     world: &'a mut (dyn World + 'p),
     pub keeper: Keeper,
     pub counts: Summary,
     pub(super) spent: Spent,
+    pub(super) meter: Meter,
     pub source_bytes: u64,
     began_ms: u64,
-    began_row: Option<u64>,
+    pub(super) began_row: Option<u64>,
 }
 
 impl<'a, 'p> Run<'a, 'p> {
@@ -60,6 +68,10 @@ impl<'a, 'p> Run<'a, 'p> {
         run.main = Some(&mut *ports.main);
         run.dead = match &mut ports.dead {
             Some(dead) => Some(&mut **dead),
+            None => None,
+        };
+        run.metrics = match &mut ports.metrics {
+            Some(metrics) => Some(&mut **metrics),
             None => None,
         };
         run
@@ -88,9 +100,11 @@ impl<'a, 'p> Run<'a, 'p> {
             main: None,
             dead: None,
             ledger,
+            metrics: None,
             world,
             counts: Summary::default(),
             spent: Spent::new(began_ms),
+            meter: Meter::default(),
             source_bytes: 0,
             began_ms,
             began_row: None,
@@ -171,6 +185,7 @@ impl<'a, 'p> Run<'a, 'p> {
             self.world.wait(slice_ms);
             left_ms -= slice_ms;
             self.tend()?;
+            self.pulse(true);
         }
     }
 
@@ -178,11 +193,6 @@ impl<'a, 'p> Run<'a, 'p> {
     pub fn tend(&mut self) -> Result<(), Stop> {
         let now = self.now();
         if self.keeper.is_due(now.monotonic_ms) { super::keeper::checkpoint(self) } else { Ok(()) }
-    }
-
-    /// From here on rows are this run's own work.
-    pub fn begin_counting(&mut self, row: u64) {
-        self.began_row = Some(row);
     }
 
     pub fn progress(&mut self) -> Progress {
@@ -200,7 +210,7 @@ impl<'a, 'p> Run<'a, 'p> {
         }
     }
 
-    fn summary(&mut self) -> Summary {
+    pub(super) fn summary(&mut self) -> Summary {
         Summary { progress: self.progress(), ..self.counts }
     }
 }

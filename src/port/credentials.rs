@@ -146,6 +146,11 @@ impl Credentials {
         }
     }
 
+    /// Those in hand, without asking anybody.
+    pub fn held(&self) -> Option<Keys> {
+        self.chain.borrow().found.as_ref().map(|found| found.keys.clone())
+    }
+
     /// After the service said that they are past their time: others are fetched at the next
     /// call where that is possible.
     pub fn expired(&self, peer: Peer, problem: String) -> Fault {

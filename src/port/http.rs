@@ -95,7 +95,8 @@ impl Http {
         Http::with_patience(&|_| None, 50).unwrap()
     }
 
-    fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
+    /// Patient for so long in each call.
+    pub fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
         let clock = clock(call_ms);
         let roots = match lookup("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
             None => None,

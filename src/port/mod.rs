@@ -4,6 +4,7 @@
     reason = "this is the layer that reads clocks and environment"
 )]
 
+pub mod cloudwatch;
 pub mod console;
 pub mod credentials;
 pub mod dynamodb;

@@ -47,7 +47,6 @@ pub enum Takes {
 }
 
 const NO_SECRETS_MANAGER: &str = "this version does not ask Secrets Manager";
-const NO_METRICS: &str = "this version writes no metrics";
 
 /// Every setting, in the order in which a reader meets them.
 pub const TABLE: &[Setting] = &[
@@ -237,6 +236,27 @@ pub const TABLE: &[Setting] = &[
     ),
     plain("LOG_FORMAT", Group::Log, Takes::OneOf(&["text", "json"]), "text", "Of the log"),
     plain(
+        "METRICS",
+        Group::Log,
+        Takes::OneOf(&["off", "emf", "cloudwatch"]),
+        "off",
+        "Lines of EMF, or calls of CloudWatch",
+    ),
+    plain(
+        "METRICS_INTERVAL_SECONDS",
+        Group::Log,
+        Takes::Whole { min: 1, max: 3_600 },
+        "60",
+        "Between two lines, or calls",
+    ),
+    plain(
+        "ENABLE_METRICS",
+        Group::Log,
+        Takes::OneOf(&["false", "true"]),
+        "false",
+        "true: METRICS=cloudwatch, unless that is set",
+    ),
+    plain(
         "AWS_REGION",
         Group::Aws,
         Takes::Text("region"),
@@ -366,34 +386,15 @@ pub const TABLE: &[Setting] = &[
         "",
         "The same for DynamoDB alone",
     ),
+    plain(
+        "AWS_ENDPOINT_URL_CLOUDWATCH",
+        Group::Aws,
+        Takes::Text("URL"),
+        "",
+        "The same for metrics alone",
+    ),
     plain("AWS_ENDPOINT_URL_STS", Group::Aws, Takes::Text("URL"), "", "The same for roles alone"),
     later(Group::Later, "KAFKA_SASL_SECRET_ARN", NO_SECRETS_MANAGER),
-    Setting {
-        name: "METRICS",
-        group: Group::Later,
-        takes: Takes::OneOfNow {
-            now: &["off"],
-            later: &["emf", "cloudwatch"],
-            because: NO_METRICS,
-        },
-        default: "off",
-        meaning: "",
-        secret: false,
-    },
-    later(Group::Later, "METRICS_INTERVAL_SECONDS", NO_METRICS),
-    // The Python processor's name for METRICS.
-    Setting {
-        name: "ENABLE_METRICS",
-        group: Group::Later,
-        takes: Takes::OneOfNow {
-            now: &["false", "0", "no", "off"],
-            later: &["true", "1", "yes", "on"],
-            because: NO_METRICS,
-        },
-        default: "",
-        meaning: "",
-        secret: false,
-    },
 ];
 
 /// How a secret may also be given: the name of a file that holds it.

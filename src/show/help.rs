@@ -194,7 +194,7 @@ const GROUPS: [(Group, &str); 7] = [
     (Group::Security, "TLS and login at Kafka"),
     (Group::Rows, "Rows"),
     (Group::Pace, "Pace"),
-    (Group::Log, "Log"),
+    (Group::Log, "Log and metrics"),
     (Group::Aws, "AWS, where S3 or DynamoDB is used"),
 ];
 

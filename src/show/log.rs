@@ -185,6 +185,12 @@ impl Line {
                 ),
             )
             .fact("seconds", seconds),
+            Event::MetricsMissed { problem } => Line::new(
+                Level::Warn,
+                "metrics_missed",
+                "metrics did not arrive; the run goes on, and tries again later without another word",
+            )
+            .fact("problem", problem),
             Event::SetAside { row, byte_offset } => Line::new(
                 Level::Warn,
                 "set_aside",

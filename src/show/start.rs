@@ -4,7 +4,9 @@
 //! of them: not a password, not a key, not what a file or a variable with one holds.
 
 use super::log::{Fact, Line};
-use crate::settings::{Header, KafkaSecurity, OnBadRow, SaslMechanism, Settings, Verify};
+use crate::settings::{
+    Header, KafkaSecurity, MetricsTo, OnBadRow, SaslMechanism, Settings, Verify,
+};
 use crate::wire::sasl::scram::Hash;
 
 /// A run that begins.
@@ -47,6 +49,12 @@ fn facts(source: &str, settings: &Settings) -> Vec<(&'static str, Option<Fact>)>
         Verify::Headers => "headers",
         Verify::Full => "full",
     };
+    let metrics = match settings.metrics.to {
+        MetricsTo::Nowhere => "off",
+        MetricsTo::Lines => "emf",
+        MetricsTo::CloudWatch => "cloudwatch",
+    };
+    let interval = (metrics != "off").then_some(settings.metrics.interval_seconds);
     let aws = settings.aws.as_ref();
     vec![
         text("job_id", &settings.job_id),
@@ -72,6 +80,8 @@ fn facts(source: &str, settings: &Settings) -> Vec<(&'static str, Option<Fact>)>
         ("max_retries", Some(settings.max_retries.into())),
         ("max_rows_per_second", settings.max_rows_per_second.map(Fact::from)),
         text("verify", verify),
+        text("metrics", metrics),
+        ("metrics_interval_seconds", interval.map(Fact::from)),
         ("aws_region", aws.and_then(|aws| aws.region.as_deref()).map(Fact::from)),
         ("aws_endpoint_url_s3", aws.and_then(|aws| aws.s3_endpoint.as_deref()).map(Fact::from)),
         (

@@ -6,7 +6,8 @@ use super::start::{self, Start};
 use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Header, KafkaSecurity, KafkaTls, Level, Log, LogFormat,
-    OnBadRow, Password, SaslMechanism, Secret, Server, Settings, SourceAt, Verify,
+    Metrics, MetricsTo, OnBadRow, Password, SaslMechanism, Secret, Server, Settings, SourceAt,
+    Verify,
 };
 use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::aws_endpoint::Variant;
@@ -81,11 +82,13 @@ fn settings() -> Settings {
         max_retries: 5,
         max_rows_per_second: Some(50_000),
         verify: Verify::Headers,
+        metrics: Metrics { to: MetricsTo::CloudWatch, interval_seconds: 60 },
         log: Log { level: Level::Info, format: LogFormat::Text },
         aws: Some(Aws {
             region: Some("eu-west-1".into()),
             s3_endpoint: Some("http://127.0.0.1:9000".into()),
             dynamodb_endpoint: None,
+            cloudwatch_endpoint: None,
             variant: Variant::default(),
             requester_pays: false,
             variables,
@@ -153,6 +156,7 @@ fn lines() -> Vec<Line> {
         Event::Settled { lane: Lane::Dead, landed: false, ordinal: 2 },
         Event::Throttled { pause_ms: 120 },
         Event::Silence { seconds: 700 },
+        Event::MetricsMissed { problem: "CloudWatch in eu-west-1: no answer in time" },
         Event::SetAside { row: 7, byte_offset: 612 },
         Event::Warning { text: "topic orders is compacted" },
         Event::Totals(SUMMARY),

@@ -9,7 +9,7 @@ use super::defects;
 use super::events::Event;
 use super::ledger::SimLedger;
 use super::oracle::SOURCE;
-use super::ports::{Hand, SimBroker, SimSource, SimWorld};
+use super::ports::{Hand, SimBroker, SimMetrics, SimSource, SimWorld};
 use super::world::{DEAD, Faults, Killed, MAIN, Rng, Stage, World};
 use crate::flow;
 use crate::flow::job::{Job, Target};
@@ -145,17 +145,21 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
         job.host = format!("machine-{}/{me}.{}", process.machine, process.start);
         world.note(Some(me), || "STARTS".into());
     }
+    // Some starts have to tell their figures too; no draw of the world's is spent on which.
+    let with_metrics = stage.lock().rng.0.is_multiple_of(4);
     let hand = Hand { stage: stage.clone(), me };
     let mut source = SimSource::new(hand.clone());
     let mut main = SimBroker::new(hand.clone(), MAIN);
     let mut dead = SimBroker::new(hand.clone(), DEAD);
     let mut ledger = SimLedger::new(hand.clone());
+    let mut metrics = SimMetrics(hand.clone());
     let mut outer = SimWorld(hand);
     let mut ports = Ports {
         source: &mut source,
         main: &mut main,
         dead: matches!(job.on_bad_row, OnBadRow::SetAside { .. }).then_some(&mut dead as _),
         ledger: &mut ledger,
+        metrics: with_metrics.then_some(&mut metrics as _),
         world: &mut outer,
     };
     IN_WORLD.set(true);

@@ -7,12 +7,15 @@ use super::decode::{Stored as Batched, decode};
 use super::defects::{Defect, on};
 use super::events::{Conn, Event, IDLE_MS};
 use super::leader::Partition;
-use super::world::{MAIN, Stage, Turn, WALL_MS, World};
+use super::world::{MAIN, Rng, Stage, Turn, WALL_MS, World};
 use crate::event::Event as Told;
 use crate::flow::ports::{
-    Answer, Broker, Confirmed, Described, Fault, Mark, Now, Opened, Pin, ProducerIdentity, Read,
-    ReadTo, Source, TopicSettings, Trouble, Visit, World as WorldPort,
+    Answer, Broker, Confirmed, Described, Fault, Mark, Metrics, Now, Obstacle, Opened, Pin,
+    ProducerIdentity, Read, ReadTo, Source, TopicSettings, Trouble, Unsent, Visit,
+    World as WorldPort,
 };
+use crate::limits::{CALL_TIMEOUT_MS, METRICS_HURRIED_MS};
+use crate::wire::metrics::Figures;
 use crate::wire::record_batch::Batch;
 
 /// A process's way into its world.
@@ -466,6 +469,42 @@ fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<&str>, bytes: 
 }
 
 // --- World ------------------------------------------------------------------------------
+
+/// Collects metrics: at once, late, or not at all, as the moment wants it.
+pub(super) struct SimMetrics(pub(super) Hand);
+
+impl Metrics for SimMetrics {
+    fn interval_ms(&self) -> u64 {
+        2_000
+    }
+
+    fn call_ms_max(&self) -> u64 {
+        CALL_TIMEOUT_MS
+    }
+
+    fn put(&mut self, figures: &Figures<'_>, hurried: bool) -> Result<(), Unsent> {
+        let (takes_ms, fails) = self.0.call("metrics.put", |world, me| {
+            let mut moment = Rng(world.now);
+            let most_ms = if hurried { METRICS_HURRIED_MS } else { CALL_TIMEOUT_MS };
+            let is_slow = moment.chance(300);
+            let takes_ms = if is_slow { most_ms } else { moment.between(0, 50) };
+            let fails = is_slow || moment.chance(200);
+            world.note(Some(me), || {
+                format!(
+                    "metrics.put: {takes_ms} ms, fails: {fails}, {} figures",
+                    figures.values.len()
+                )
+            });
+            (takes_ms, fails)
+        });
+        self.0.sleep(takes_ms);
+        if fails {
+            let problem = "the lab keeps no metrics".to_owned();
+            return Err(Unsent { obstacle: Obstacle::Unreachable, problem });
+        }
+        Ok(())
+    }
+}
 
 pub(super) struct SimWorld(pub(super) Hand);
 

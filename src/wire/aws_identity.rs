@@ -57,19 +57,24 @@ fn form(action: &str, role: &Role, token: Option<&str>) -> String {
     ];
     for (name, value) in fields {
         let Some(value) = value else { continue };
-        body.push('&');
-        body.push_str(name);
-        body.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                body.push(char::from(byte));
-            } else {
-                let written = write!(body, "%{byte:02X}");
-                assert!(written.is_ok(), "writing to a string does not fail");
-            }
-        }
+        form_field(&mut body, name, value);
     }
     body
+}
+
+/// One more field of a form; the name is plain.
+pub(super) fn form_field(body: &mut String, name: &str, value: &str) {
+    body.push('&');
+    body.push_str(name);
+    body.push('=');
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            body.push(char::from(byte));
+        } else {
+            let written = write!(body, "%{byte:02X}");
+            assert!(written.is_ok(), "writing to a string does not fail");
+        }
+    }
 }
 
 /// What STS answers to either request.

@@ -124,6 +124,7 @@ impl Lab {
             main: &mut main,
             dead: dead.as_mut().map(|dead| dead as &mut dyn Broker),
             ledger: &mut self.ledger(),
+            metrics: None,
             world: &mut Hurry(0),
         };
         call(&mut ports)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import csvgen
+from lab import compare, csvgen
 from lab.ground import free_port, wait_until
 from lab.httpproxy import Answer, HttpProxy, LoseAnswer, StallBody, Wait
 from lab.job import AGAIN, COMPLETE, MEND, Job
@@ -101,11 +101,9 @@ def test_lines_are_by_the_specification(tmp_path):
     assert (last["RecordsProcessed"], last["RecordsRemaining"]) == (ROWS, 0)
     assert (last["ProgressPercentage"], last["ETASeconds"], last["ETAMinutes"]) == (100, 0, 0)
     summary = ended(run)
-    for metric, fact in [("BytesRead", "bytes_read"), ("CheckpointCount", "checkpoints"), ("RetryCount", "retries")]:
-        before = {"BytesRead": table.path.stat().st_size, "CheckpointCount": 0}.get(metric, 0)
-        total = sum(line.get(metric, 0) for line in lines)
-        assert total <= summary[fact] and summary[fact] >= before, (metric, total, summary[fact])
-    assert all(line["ErrorCount"] == 0 for line in lines)
+    for metric, expected in [("BytesRead", summary["bytes_read"]), ("BytesRead", table.path.stat().st_size),
+                             ("CheckpointCount", summary["checkpoints"]), ("RetryCount", 0), ("ErrorCount", 0)]:
+        assert sum(line.get(metric, 0) for line in lines) == expected, metric
 
 
 def test_lines_and_records_do_not_mix(tmp_path):
@@ -135,6 +133,11 @@ def task(lab, endpoint: str, rows: int = ROWS, **settings):
         "METRICS": "cloudwatch", "AWS_ENDPOINT_URL_CLOUDWATCH": endpoint, "LOG_FORMAT": "json", **SLOW, **settings})
 
 
+def proved(lab, job):
+    verdict = compare.judge(lab.rows.rows(), lab.records(job), f"file:{lab.rows.path}")
+    assert verdict.clean, str(verdict)
+
+
 @pytest.mark.parametrize("how", [{"METRICS": "cloudwatch"}, {"METRICS": None, "ENABLE_METRICS": "true"}])
 def test_cloudwatch_takes_them(lab, how):
     """Read back from a CloudWatch that has checked the signatures: names, dimension, units, values."""
@@ -142,7 +145,8 @@ def test_cloudwatch_takes_them(lab, how):
         job = task(lab, proxy.endpoint, **how)
         run = job.run()
     assert not missed(run) and ended(run)["metrics_missed"] == 0
-    assert 3 <= len(proxy.requests) <= run.elapsed + 2
+    # A call that takes long is followed by a longer pause, so that on a busy machine there may be but two.
+    assert 2 <= len(proxy.requests) <= run.elapsed + 2
     assert {request.headers["authorization"].split("/")[3] for request in proxy.requests} == {"monitoring"}
     api, job_id = cloudwatch(lab), job.settings["JOB_ID"]
     dimensions = [{"Name": "JobId", "Value": job_id}]
@@ -183,14 +187,14 @@ def test_a_job_does_not_mind_an_obstacle(lab, obstacle):
     assert ended(run)["metrics_missed"] == asked
     # At 0, 2, 6, 14 s, and at the end; after one that took its whole time not before minutes.
     assert 2 <= asked <= (2 if isinstance(OBSTACLES[obstacle], (Wait, StallBody)) else 5)
-    lab.proved(job, lab.rows)
+    proved(lab, job)
 
 
 def test_a_job_does_not_mind_a_closed_port(lab):
     job = task(lab, f"http://127.0.0.1:{free_port()}")
     run = job.run()
     assert len(missed(run)) == 1, run.err
-    lab.proved(job, lab.rows)
+    proved(lab, job)
 
 
 def test_a_job_does_not_mind_a_wrong_secret(lab):
@@ -204,7 +208,7 @@ def test_a_job_does_not_mind_a_wrong_secret(lab):
         run = job.run()
         [warning] = missed(run)
         assert said in warning, warning
-        lab.proved(job, lab.rows)
+        proved(lab, job)
 
 
 def test_a_stop_does_not_wait_for_metrics(lab):
@@ -219,4 +223,4 @@ def test_a_stop_does_not_wait_for_metrics(lab):
         assert len(proxy.requests) == calls, run.err
         job.settings.update(METRICS="off", MAX_ROWS_PER_SECOND=None)
         job.run(expect=COMPLETE)
-        lab.proved(job, lab.rows)
+        proved(lab, job)

@@ -13,7 +13,7 @@
 use super::ports::{Obstacle, Unsent};
 use super::run::Run;
 use super::spent::On;
-use crate::event::{Event, Summary};
+use crate::event::{Event, Progress, Summary};
 use crate::limits::{METRICS_LATE_MS, METRICS_MISSES_MAX, METRICS_PAUSE_PARTS, PROGRESS_MS};
 use crate::stop::{EXIT_MEND, Stop};
 use crate::wire::metrics::{Figures, Metric, Thousandths};
@@ -44,11 +44,12 @@ impl Run<'_, '_> {
     /// From here on rows are this run's own work.
     pub fn begin_counting(&mut self, row: u64) {
         self.began_row = Some(row);
-        let before = self.summary();
+        let Progress { dead_letters, elapsed_ms, .. } = self.progress();
         let now_ms = self.now().monotonic_ms;
         let meter = &mut self.meter;
-        (meter.before, meter.row, meter.moved_ms) = (before, row, now_ms);
-        meter.due_ms = Some(now_ms);
+        (meter.row, meter.moved_ms, meter.due_ms) = (row, now_ms, Some(now_ms));
+        // What it took to come here counts; dead letters of earlier runs and the time do not.
+        meter.before.progress = Progress { dead_letters, elapsed_ms, ..Progress::default() };
     }
 
     /// Tells what is due. `in_flight`: nothing else could be done meanwhile.
@@ -203,7 +204,6 @@ fn rows_left(row: u64, left_bytes: u64, done_bytes: u64) -> Option<Thousandths> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Progress;
 
     fn told(values: &[(Metric, Thousandths)]) -> String {
         let words = values.iter().map(|(metric, number)| format!("{}={number}", metric.name()));

@@ -152,6 +152,8 @@ impl Head {
             let read = run.source().read(&mut self.bytes[before..]);
             let bytes = if let Ok(Read::Bytes(bytes)) = read { bytes } else { 0 };
             self.bytes.truncate(before + bytes);
+            run.counts.reads += 1;
+            run.counts.bytes_read += bytes as u64;
             match read {
                 Ok(Read::Bytes(_)) => {
                     self.patience.progress();

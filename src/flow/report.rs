@@ -207,6 +207,10 @@ impl Report {
     }
 
     fn begin(&mut self, line: &LogLine) {
+        if let Some(run) = self.runs.last().filter(|run| run.how == How::Unknown) {
+            self.marks.add(run.ended_ms, MarkKind::Vanished);
+            self.notes.add(run.ended_ms, MarkKind::Vanished, VANISHED);
+        }
         self.totals.runs += 1;
         if self.runs.len() == REPORT_RUNS_MAX {
             // The first ones and the last one are kept.
@@ -356,6 +360,8 @@ impl Report {
         }
     }
 }
+
+const VANISHED: &str = "the run was not heard of again: it was killed, or its machine is gone";
 
 /// The words of a line, with its problem where it has one.
 fn said(line: &LogLine) -> String {

@@ -188,11 +188,12 @@ fn stepped(
     stretches
 }
 
-const KINDS: [(MarkKind, &str, &str); 9] = [
+const KINDS: [(MarkKind, &str, &str); 10] = [
     (MarkKind::Start, "start", "a run begins"),
     (MarkKind::Complete, "done", "complete"),
     (MarkKind::Stopped, "stopped", "stopped, to be started again"),
     (MarkKind::Failed, "failed", "stopped, a person must act"),
+    (MarkKind::Vanished, "vanished", "not heard of again"),
     (MarkKind::Retry, "retry", "retry"),
     (MarkKind::Warning, "warning", "warning"),
     (MarkKind::SetAside, "aside", "bad row set aside"),

@@ -89,6 +89,8 @@ pub enum MarkKind {
     /// Start it again.
     Stopped,
     Failed,
+    /// The last that was heard of a run before another began.
+    Vanished,
     Retry,
     Warning,
     SetAside,

@@ -146,6 +146,9 @@ pub struct Progress {
     pub bytes_raw: u64,
     pub bytes_sent: u64,
     pub retries: u64,
+    /// Produce requests that were answered with success, and what they took together.
+    pub answers: u64,
+    pub answers_ms: u64,
 }
 
 impl Progress {
@@ -174,9 +177,6 @@ pub struct Summary {
     /// From the source, what was read twice too.
     pub bytes_read: u64,
     pub reads: u64,
-    /// Produce requests that were answered with success, and what they took together.
-    pub answers: u64,
-    pub answers_ms: u64,
     pub waited_source_ms: u64,
     pub waited_broker_ms: u64,
     pub waited_ledger_ms: u64,

@@ -252,8 +252,8 @@ impl Flight {
         match meaning(answer.error_code) {
             Meaning::Success => {
                 let took_ms = run.now().monotonic_ms.saturating_sub(self.sent.monotonic_ms);
-                run.counts.answers += 1;
-                run.counts.answers_ms += took_ms;
+                run.counts.progress.answers += 1;
+                run.counts.progress.answers_ms += took_ms;
                 self.confirmed(place, batch, answer)
             }
             Meaning::Refresh | Meaning::Repeat => {

@@ -161,8 +161,8 @@ impl Meter {
                 (
                     Metric::KafkaLatency,
                     Thousandths::ratio(
-                        since(|summary| summary.answers_ms),
-                        since(|summary| summary.answers),
+                        since(|summary| summary.progress.answers_ms),
+                        since(|summary| summary.progress.answers),
                     ),
                 ),
                 (Metric::ETASeconds, left_ms.and_then(|ms| Thousandths::ratio(ms, 1_000))),
@@ -222,12 +222,12 @@ mod tests {
                 bytes_raw: row * 20,
                 bytes_sent: row * 5,
                 retries: 2,
+                answers: row / 5,
+                answers_ms: row,
             },
             checkpoints: row / 10,
             bytes_read: row * 12,
             reads: row,
-            answers: row / 5,
-            answers_ms: row,
             waited_source_ms: row / 2,
             ..Summary::default()
         }

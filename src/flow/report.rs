@@ -249,6 +249,15 @@ impl Report {
     }
 
     fn in_mid_run(&mut self, line: &LogLine) {
+        let is_of_rows = ["sending", "progress", "checkpointed"].contains(&line.event.as_str());
+        if is_of_rows && self.runs.is_empty() {
+            // The log begins in the middle of a run.
+            self.begin(line);
+        }
+        if is_of_rows && self.current().is_none() {
+            // A proof at the end of a run tells its progress too.
+            return;
+        }
         match line.event.as_str() {
             "watching" if self.current().is_none() => {
                 self.close();
@@ -271,7 +280,13 @@ impl Report {
             }
             "progress" => {
                 self.figures(line);
-                self.point(line, line.number("row"));
+                let row = line.number("row");
+                if let Some(run) = self.runs.last_mut() {
+                    let from = row.zip(line.number("rows_here"));
+                    run.from_row =
+                        run.from_row.or(from.and_then(|(row, here)| row.checked_sub(here)));
+                }
+                self.point(line, row);
             }
             "checkpointed" => self.point(line, line.number("row")),
             _ => {}
@@ -376,5 +391,115 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(REPORT_TEXT_CHARS_MAX) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds and what is said then.
+    fn made_of(lines: &[(u64, &str)]) -> Report {
+        let mut report = Report::default();
+        for (second, said) in lines {
+            match said.strip_prefix('|') {
+                Some(foreign) => report.line(foreign),
+                None => report.line(&format!("2026-01-01T00:00:{second:02}.000Z INFO  {said}")),
+            }
+        }
+        report.finish();
+        report
+    }
+
+    const START: &str = "x  event=starting job_id=j source=s kafka_topic=t kafka_partition=3";
+    const TAKEN: &str = "x  event=taken job_id=j run_id=r";
+    const SENDING: &str = "x  event=sending row=8 byte_offset=70";
+    const PROGRESS: &str = "x  event=progress row=20 rows_here=13 byte_offset=200 source_bytes=900";
+    const DONE: &str = "done  event=ended reason=complete exit_code=0 row=30 rows_here=23 byte_offset=900 source_bytes=900 checkpoints=4 cpu_ms=7";
+    const AGAIN: &str = "gone  event=ended reason=interrupted exit_code=75";
+
+    #[test]
+    fn runs() {
+        type Case<'a> = (&'a str, &'a [(u64, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
+            (
+                "one",
+                &[(0, START), (1, TAKEN), (2, SENDING), (4, PROGRESS), (9, DONE)],
+                "0-9 7..30 Complete",
+            ),
+            ("killed", &[(0, START), (1, TAKEN), (2, SENDING), (4, PROGRESS)], "0-4 7..20 Unknown"),
+            (
+                "killed, and again",
+                &[(0, START), (1, TAKEN), (3, SENDING), (5, START), (6, TAKEN), (7, AGAIN)],
+                "0-3 7..7 Unknown, 5-7 Again",
+            ),
+            (
+                "of a version that does not tell its start",
+                &[
+                    (1, "x  event=watching run_id=q"),
+                    (2, TAKEN),
+                    (3, AGAIN),
+                    (5, TAKEN),
+                    (6, TAKEN),
+                ],
+                "1-3 Again, 5-5 Unknown, 6-6 Unknown",
+            ),
+            (
+                "wrong settings",
+                &[(3, "2 problems:  event=ended reason=settings exit_code=1")],
+                "3-3 Mend",
+            ),
+            ("begun before the log", &[(4, PROGRESS), (9, DONE)], "4-9 7..30 Complete"),
+            (
+                "proved at its end",
+                &[(1, START), (2, SENDING), (3, DONE), (9, PROGRESS)],
+                "1-9 7..30 Complete",
+            ),
+            ("nothing", &[(1, "|other"), (2, "|{}")], ""),
+        ];
+        for (name, lines, expected) in cases {
+            let report = made_of(lines);
+            let told = report.runs.iter().map(|run| {
+                let second = |at_ms: u64| at_ms / 1_000 % 60;
+                let rows = run.from_row.zip(run.row);
+                let rows = rows.map_or_else(String::new, |(from, to)| format!(" {from}..{to}"));
+                format!("{}-{}{rows} {:?}", second(run.began_ms), second(run.ended_ms), run.how)
+            });
+            assert_eq!(told.collect::<Vec<_>>().join(", "), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_up() {
+        let twice: Vec<(u64, &str)> = [START, TAKEN, SENDING, PROGRESS, DONE, "|noise"]
+            .into_iter()
+            .cycle()
+            .take(12)
+            .zip([0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15])
+            .map(|(said, second)| (second, said))
+            .collect();
+        let report = made_of(&twice);
+        let totals = report.totals;
+        assert_eq!((totals.runs, totals.killed, totals.rows), (2, 0, 30));
+        assert_eq!((totals.rows_here, totals.checkpoints, totals.active_ms), (46, 8, 8_000));
+        assert_eq!((totals.spent.own_ms, totals.byte_offset, report.source_bytes), (14, 900, 900));
+        assert_eq!((report.lines, report.foreign_lines), (12, 2));
+        assert_eq!((report.job_ids.len(), report.topic.as_deref()), (1, Some("t")));
+        let points: Vec<u64> = report.points.iter().map(|point| point.row).collect();
+        assert_eq!(points, [7, 20, 30, 7, 20, 30]);
+    }
+
+    #[test]
+    fn a_list_belongs_to_the_end_before_it() {
+        let report = made_of(&[
+            (1, "2 problems:  event=ended reason=settings exit_code=1"),
+            (1, "|web-1 csv-to-kafka[7]:   - A is missing"),
+            (1, "|  - B is missing"),
+            (2, "x  event=warning"),
+            (3, "|  - no list any more"),
+        ]);
+        let text = report.runs.first().map(|run| run.text.as_str());
+        assert_eq!(text, Some("2 problems:\n  - A is missing\n  - B is missing"));
+        assert_eq!(report.foreign_lines, 1);
     }
 }

@@ -303,6 +303,8 @@ impl Line {
                 ratio(progress.bytes_raw, progress.bytes_sent).map(Fact::Decimal),
             )
             .fact("retries", progress.retries)
+            .fact("answers", progress.answers)
+            .fact("answers_ms", progress.answers_ms)
     }
 
     fn summary(self, summary: &Summary) -> Line {
@@ -312,7 +314,10 @@ impl Line {
             .fact("checkpoints", summary.checkpoints)
             .fact("checkpoints_missed", summary.checkpoints_missed)
             .fact("bytes_read", summary.bytes_read)
-            .maybe("broker_latency_ms", summary.answers_ms.checked_div(summary.answers))
+            .maybe(
+                "broker_latency_ms",
+                summary.progress.answers_ms.checked_div(summary.progress.answers),
+            )
             .fact("throttled_ms", summary.throttled_ms)
             .fact("metrics_missed", summary.metrics_missed);
         for (ms_name, percent_name, spent_ms) in [

@@ -48,6 +48,7 @@ mod tests {
             bytes_raw: 790,
             bytes_sent: 100,
             retries: 1,
+            ..Progress::default()
         };
         let end = Progress { byte_offset: 1_000, retries: 0, dead_letters: 0, ..middle };
         for (progress, expected) in [

@@ -130,7 +130,7 @@ mod tests {
                     elapsed_ms: 500,
                     bytes_raw: 300_000,
                     bytes_sent: 30_000,
-                    retries: 0,
+                    ..Progress::default()
                 },
                 batches: 2,
                 checkpoints: 2,

@@ -27,6 +27,8 @@ const PROGRESS: Progress = Progress {
     bytes_raw: 158_000_000,
     bytes_sent: 20_000_000,
     retries: 1,
+    answers: 60,
+    answers_ms: 660,
 };
 
 const SUMMARY: Summary = Summary {
@@ -36,8 +38,6 @@ const SUMMARY: Summary = Summary {
     checkpoints_missed: 1,
     bytes_read: 100_100_000,
     reads: 800,
-    answers: 60,
-    answers_ms: 660,
     waited_source_ms: 400,
     waited_broker_ms: 1_000,
     waited_ledger_ms: 50,

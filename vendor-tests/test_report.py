@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import csvgen
-from lab.ground import CACHE, die_with_parent
+from lab.ground import CACHE, die_with_parent, wait_until
 from lab.job import MEND, Job
 
 FIXTURE = Path(__file__).resolve().parent.parent / "src" / "show" / "testdata" / "report.log"
@@ -139,3 +139,21 @@ def test_the_log_of_a_real_job(tmp_path):
     assert text.count('<td class="n" data-is="Run">') == 3 and '<span class="badge complete">complete</span>' in text
     assert "<b>30,000</b>rows" in text and "<b>2</b>restarts" in text, text[:6000]
     assert "holds no run" in job.run("report", table.path, expect=MEND).err
+
+
+def test_a_copy_that_was_killed(lab, figure):
+    """A real copy, killed after its first line of progress and started again: drawn with latency, pace and where it was killed."""
+    table = csvgen.varied(lab.dir / "in.csv", 60_000, seed=92)
+    job = lab.job(lab.put(table.path), lab.topic(), LEASE_SECONDS=1)
+    run = job.start(MAX_ROWS_PER_SECOND=2_000)
+    wait_until("two lines of progress", lambda: run.err.count("event=progress") > 1 or not run.alive(), seconds=60)
+    run.kill()
+    job.run()
+    log = lab.dir / "job.log"
+    log.write_text("".join(run.err for run in job.runs))
+    text = job.run("report", log).out
+    for part in ("Milliseconds until Kafka confirms", "Rows a second", "not heard of again: 1", "a run begins: 2", "Where the time went"):
+        assert part in text, part
+    page = lab.dir / "report.html"
+    page.write_text(text)
+    figure(f"{picture(page, 'real', PHONE).name} in {PICTURES}")

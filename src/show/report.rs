@@ -103,19 +103,31 @@ fn tiles(report: &Report) -> String {
     };
     let pace = count(per_second(totals.rows_here, totals.active_ms));
     let tiles = [
-        (count(totals.rows), "rows", share),
+        (count(totals.rows), one_or(totals.rows, "row", "rows"), share),
         (duration(totals.active_ms), "at work", runs),
         (pace, "rows a second", "while at work".to_owned()),
         (bytes(totals.bytes_sent), "sent", smaller),
-        (count(restarts), if restarts == 1 { "restart" } else { "restarts" }, killed),
-        (count(totals.retries), "retries", "of all peers".to_owned()),
-        (count(totals.dead_letters), "bad rows", "set aside".to_owned()),
+        (count(restarts), one_or(restarts, "restart", "restarts"), killed),
+        (
+            count(totals.retries),
+            one_or(totals.retries, "retry", "retries"),
+            "of all peers".to_owned(),
+        ),
+        (
+            count(totals.dead_letters),
+            one_or(totals.dead_letters, "bad row", "bad rows"),
+            "set aside".to_owned(),
+        ),
         (money(cost_of(report).sum()), "at AWS", "estimated, see below".to_owned()),
     ];
     let tiles = tiles.map(|(figure, what, aside)| {
         format!("<div><b>{figure}</b>{what}<br><span class=\"soft\">{aside}</span></div>\n")
     });
     format!("<div class=\"tiles\">\n{}</div>\n", tiles.concat())
+}
+
+fn one_or<'w>(number: u64, one: &'w str, more: &'w str) -> &'w str {
+    if number == 1 { one } else { more }
 }
 
 fn pictures(report: &Report, axis: &Axis) -> String {

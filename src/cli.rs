@@ -39,6 +39,7 @@ pub struct Given<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Run(Box<Settings>),
+    Check(Box<Checking>),
     Rehearse(Box<Rehearsal>),
     Verify(Box<Proving>),
     Dlq(Box<Collecting>),
@@ -57,6 +58,18 @@ pub struct Reporting {
     pub path: Option<String>,
 }
 
+/// All that a run would need is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checking {
+    /// Those of the run, or what is wrong with them, which is a finding like any other.
+    pub settings: Result<Box<Settings>, Vec<String>>,
+    /// What reading the settings warned of.
+    pub warnings: Vec<String>,
+    /// Values of rows may be shown.
+    pub show_rows: bool,
+    pub json: bool,
+}
+
 /// A run without a broker: the embedded log and the file ledger in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rehearsal {
@@ -72,6 +85,7 @@ pub struct Rehearsal {
 pub enum Topic {
     Overview,
     Run,
+    Check,
     Rehearse,
     Verify,
     Dlq,
@@ -87,9 +101,6 @@ pub struct Parsed {
     pub warnings: Vec<String>,
     pub log: Log,
 }
-
-/// Commands that the documentation of a later version may speak of.
-const LATER_COMMANDS: [&str; 1] = ["check"];
 
 /// Understands what the process was started with.
 pub fn parse(given: &Given<'_>) -> Parsed {
@@ -128,6 +139,7 @@ fn asked(arguments: &Arguments) -> Command {
 fn topic(word: &str) -> Option<Topic> {
     match word {
         "run" => Some(Topic::Run),
+        "check" => Some(Topic::Check),
         "rehearse" => Some(Topic::Rehearse),
         "verify" => Some(Topic::Verify),
         "dlq" => Some(Topic::Dlq),
@@ -153,6 +165,7 @@ fn command(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Opt
             ));
             run(arguments, values, given)
         }
+        (Some("check"), _) => Some(check(arguments, values, given)),
         (Some("rehearse"), _) => rehearse(arguments, values),
         (Some("verify"), _) => {
             refuse_flags("verify", arguments, values);
@@ -178,7 +191,7 @@ fn command(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Opt
             let found = topic(word);
             if found.is_none() {
                 values.problem(format!(
-                    "there is no help on {}; there is on: run, rehearse, verify, dlq, status, report, settings",
+                    "there is no help on {}; there is on: run, check, rehearse, verify, dlq, status, report, settings",
                     shown(word)
                 ));
             }
@@ -210,17 +223,12 @@ fn is_bare(arguments: &Arguments, values: &Values) -> bool {
 }
 
 fn no_such_command(word: &str) -> String {
-    if LATER_COMMANDS.contains(&word) {
-        return format!(
-            "this version has no command {word} yet; it has: run, rehearse, verify, dlq, status, report, help"
-        );
-    }
-    let known = ["run", "rehearse", "verify", "dlq", "status", "report", "help", "version"]
+    let known = ["run", "check", "rehearse", "verify", "dlq", "status", "report", "help", "version"]
         .map(str::to_owned);
     match nearest(word, known.into_iter()) {
         Some(near) => format!("there is no command {}; is {near} meant?", shown(word)),
         None => format!(
-            "there is no command {}; there are: run, rehearse, verify, dlq, status, report, help",
+            "there is no command {}; there are: run, check, rehearse, verify, dlq, status, report, help",
             shown(word)
         ),
     }
@@ -228,6 +236,10 @@ fn no_such_command(word: &str) -> String {
 
 fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<Command> {
     refuse_flags("run", arguments, values);
+    run_settings(values, given).map(|settings| Command::Run(Box::new(settings)))
+}
+
+fn run_settings(values: &mut Values, given: &Given<'_>) -> Option<Settings> {
     values.check(false);
     let source = typed::source(values);
     let checkpoint = typed::checkpoint(values);
@@ -239,7 +251,27 @@ fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<
     }
     let job_id = values.text_or_default("JOB_ID").into_owned();
     let places = typed::Places { source, checkpoint, bootstrap_servers, topic, security, job_id };
-    typed::settings(values, places).map(|settings| Command::Run(Box::new(settings)))
+    typed::settings(values, places)
+}
+
+/// Also where the settings are wrong: that is what it is to find.
+fn check(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Command {
+    if let Some(word) = arguments.words.first() {
+        values.problem(format!(
+            "check takes no argument, but {} is given; the source is a setting: --source {0}",
+            shown(word)
+        ));
+    }
+    refuse_flags("check", arguments, values);
+    let settings = run_settings(values, given);
+    let problems = std::mem::take(&mut values.problems);
+    let settings = match settings {
+        Some(settings) if problems.is_empty() => Ok(Box::new(settings)),
+        _ => Err(problems),
+    };
+    let warnings = std::mem::take(&mut values.warnings);
+    let Arguments { show_rows, json, .. } = *arguments;
+    Command::Check(Box::new(Checking { settings, warnings, show_rows, json }))
 }
 
 fn report(words: &[String], values: &mut Values) -> Option<Reporting> {

@@ -3,6 +3,7 @@
 //! The flow does not log; it tells `World` one of these. Text log, JSON log and the progress
 //! line are renderings of this one enum (`show/`).
 
+use crate::finding::Finding;
 use crate::stop::{Peer, Stop};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +113,10 @@ pub enum Event<'a> {
     },
     /// What the run did, for people: told before it ends, if it came as far as the source.
     Totals(Summary),
+    /// What endangers the promise and can be seen from here; the run goes on.
+    Found {
+        finding: &'a Finding,
+    },
     Ended {
         stop: &'a Stop,
         summary: Summary,

@@ -9,7 +9,7 @@
 //!               |      |
 //!              wire <- port         wire translates    port touches the world
 //!
-//!     everyone may use limits, settings, stop, event
+//!     everyone may use limits, settings, stop, finding, event
 //! ```
 //!
 //! The data path is `flow/copy.rs`, from top to bottom: source, rows, records, batch, broker,
@@ -34,6 +34,7 @@ macro_rules! defect {
 
 pub mod cli;
 pub mod event;
+pub mod finding;
 pub mod flow;
 pub mod limits;
 pub mod port;

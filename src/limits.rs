@@ -101,6 +101,10 @@ pub const SEGMENT_BYTES_MAX: u64 = (1 << 31) - 1;
 pub const SOURCE_SILENCE_MS: u64 = 20_000;
 /// A read from the source returns "not yet" after this.
 pub const SOURCE_READ_MS: u64 = 100;
+/// What `check` reads of a source, at least.
+pub const SAMPLE_BYTES: usize = 1024 * 1024;
+/// How long it waits for that.
+pub const SAMPLE_MS_MAX: u64 = 8_000;
 /// A machine whose clock is further from S3's or DynamoDB's stops.
 pub const CLOCK_SKEW_MS_MAX: u64 = 10 * 60 * 1000;
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! run        S3 or file ─> flow ─> Kafka          checkpoint in DynamoDB or a file
+//! check      all of these ─> flow ─> findings     nothing is changed
 //! rehearse   S3 or file ─> flow ─> embedded log   checkpoint in a file beside it
 //! verify     both ends of either ─> flow          what is where, the checkpoint says
 //! dlq        Kafka or embedded log ─> flow       where, the checkpoint says
@@ -24,7 +25,7 @@ use csv_to_kafka::show::log::Line;
 use csv_to_kafka::stop::EXIT_MEND;
 
 use command::voice::Voice;
-use command::{VERSION, Variables, letters, print, proof, report, run, sight};
+use command::{VERSION, Variables, check, letters, print, proof, report, run, sight};
 
 /// The commit may be handed over by whoever builds: there is no build script to ask for it.
 const COMMIT: Option<&str> = option_env!("CSV_TO_KAFKA_COMMIT");
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     }
     let ended = match parsed.command {
         Ok(Command::Run(settings)) => run::run(&settings, &variables, &voice),
+        Ok(Command::Check(asked)) => check::check(&asked, &variables, &voice),
         Ok(Command::Rehearse(asked)) => run::rehearse(&asked, &variables, &voice),
         Ok(Command::Verify(asked)) => proof::prove(&asked, &variables, &voice),
         Ok(Command::Dlq(asked)) => letters::collect(&asked, &variables, &voice),
@@ -72,6 +74,7 @@ fn page(topic: Topic) -> String {
     match topic {
         Topic::Overview => help::OVERVIEW.to_owned(),
         Topic::Run => help::RUN.to_owned(),
+        Topic::Check => help::CHECK.to_owned(),
         Topic::Rehearse => help::REHEARSE.to_owned(),
         Topic::Verify => help::VERIFY.to_owned(),
         Topic::Dlq => help::DLQ.to_owned(),

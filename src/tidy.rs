@@ -9,13 +9,14 @@ use crate::show::help;
 use crate::wire::metrics::Metric;
 
 /// Who may know whom. `main.rs` with its commands and `lib.rs` know all; tests may too.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("limits", &[]),
     ("stop", &["limits"]),
-    ("event", &["stop", "limits"]),
+    ("finding", &["stop", "limits"]),
+    ("event", &["finding", "stop", "limits"]),
     ("settings", &["limits", "stop", "wire"]),
     ("wire", &["limits", "settings", "stop", "event"]),
-    ("flow", &["wire", "limits", "settings", "stop", "event"]),
+    ("flow", &["wire", "limits", "settings", "stop", "finding", "event"]),
     ("port", &["flow::ports", "wire", "limits", "settings", "stop", "event"]),
     (
         "show",
@@ -27,10 +28,12 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "flow::report",
             "flow::cost",
             "flow::status",
+            "flow::check",
             "wire",
             "limits",
             "settings",
             "stop",
+            "finding",
             "event",
         ],
     ),
@@ -234,6 +237,7 @@ fn documents() -> Vec<(String, String)> {
         "README.md",
         "CHANGELOG.md",
         "docs/architecture.md",
+        "docs/check.md",
         "docs/decisions.md",
         "docs/guarantee.md",
         "docs/metrics.md",

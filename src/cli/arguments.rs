@@ -1,7 +1,7 @@
 //! The command line, split: a command, its own flags, flags of settings, and what is left.
 //!
 //! ```text
-//! csv-to-kafka [run | rehearse [SOURCE] | verify [JOB] | dlq [JOB] | status [JOB … | --all] | report [LOG] | help [TOPIC]] [--setting value | --setting=value …]
+//! csv-to-kafka [run | check | rehearse [SOURCE] | verify [JOB] | dlq [JOB] | status [JOB … | --all] | report [LOG] | help [TOPIC]] [--setting value | --setting=value …]
 //! ```
 
 use std::ffi::OsString;
@@ -24,11 +24,12 @@ pub(super) struct Arguments {
     pub rows: Option<String>,
     pub directory: Option<String>,
     pub print: bool,
-    /// Flags of `verify`, `dlq` and `status`.
+    /// Flags of the commands that only look.
     pub headers: bool,
     pub exclusive: bool,
     pub json: bool,
     pub csv: bool,
+    pub show_rows: bool,
     pub watch: bool,
     pub all: bool,
     pub stale: Option<String>,
@@ -61,11 +62,12 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
             ("--exclusive", None) => split.exclusive = true,
             ("--json", None) => split.json = true,
             ("--csv", None) => split.csv = true,
+            ("--show-rows", None) => split.show_rows = true,
             ("--watch", None) => split.watch = true,
             ("--all", None) => split.all = true,
             (
                 "--help" | "-h" | "--version" | "-V" | "--print" | "--headers" | "--exclusive"
-                | "--json" | "--csv" | "--watch" | "--all",
+                | "--json" | "--csv" | "--watch" | "--all" | "--show-rows",
                 Some(_),
             ) => {
                 problems.push(format!("{flag} takes no value"));
@@ -116,7 +118,7 @@ impl Target {
             "--stale" => return Target::Stale,
             "--dry-run" => {
                 problems.push(
-                    "there is no --dry-run; a command `check` is to take its place, and this version does not have it yet. `rehearse` copies the source with no Kafka at all"
+                    "there is no --dry-run: the command `check` looks at all that a run needs and changes nothing; `rehearse` copies the source with no Kafka at all"
                         .to_owned(),
                 );
                 return Target::None;
@@ -144,14 +146,15 @@ impl Target {
 }
 
 /// The commands' own flags, and whose each is.
-const OWN_FLAGS: [(&str, &[&str]); 10] = [
+const OWN_FLAGS: [(&str, &[&str]); 11] = [
     ("--rows", &["rehearse"]),
     ("--directory", &["rehearse", "verify", "dlq", "status"]),
     ("--print", &["rehearse"]),
     ("--headers", &["verify"]),
     ("--exclusive", &["verify"]),
-    ("--json", &["verify", "dlq", "status"]),
+    ("--json", &["check", "verify", "dlq", "status"]),
     ("--csv", &["dlq"]),
+    ("--show-rows", &["check"]),
     ("--watch", &["status"]),
     ("--all", &["status"]),
     ("--stale", &["status"]),
@@ -168,6 +171,7 @@ impl Arguments {
             self.exclusive,
             self.json,
             self.csv,
+            self.show_rows,
             self.watch,
             self.all,
             self.stale.is_some(),

@@ -440,6 +440,7 @@ fn what_is_wrong_is_said() {
         ("VERIFY=all", "", "VERIFY=all is none of: off, headers, full"),
         ("", "run --headers", "--headers is a flag of verify only"),
         ("", "rehearse a --watch", "--watch is a flag of status only"),
+        ("", "run --show-rows", "--show-rows is a flag of check only"),
         ("", "verify --stale 3", "--stale is a flag of status only"),
         ("", "verify --rows 3", "--rows is a flag of rehearse only"),
         ("", "verify a b", "verify takes one job; b is too many"),
@@ -454,7 +455,7 @@ fn what_is_wrong_is_said() {
         (
             "",
             "--dry-run",
-            "there is no --dry-run; a command `check` is to take its place, and this version does not have it yet. `rehearse` copies the source with no Kafka at all",
+            "there is no --dry-run: the command `check` looks at all that a run needs and changes nothing; `rehearse` copies the source with no Kafka at all",
         ),
         (
             "",
@@ -473,16 +474,11 @@ fn what_is_wrong_is_said() {
             "--kafka-sasl-password hunter2",
             "--kafka-sasl-password: a secret is never an argument, which other users of the machine can see; set the variable KAFKA_SASL_PASSWORD, or KAFKA_SASL_PASSWORD_FILE to a file that holds it",
         ),
-        (
-            "",
-            "check",
-            "this version has no command check yet; it has: run, rehearse, verify, dlq, status, report, help",
-        ),
         ("", "rum", "there is no command rum; is run meant?"),
         (
             "",
             "load",
-            "there is no command load; there are: run, rehearse, verify, dlq, status, report, help",
+            "there is no command load; there are: run, check, rehearse, verify, dlq, status, report, help",
         ),
         (
             "",
@@ -494,7 +490,7 @@ fn what_is_wrong_is_said() {
         (
             "",
             "help me",
-            "there is no help on me; there is on: run, rehearse, verify, dlq, status, report, settings",
+            "there is no help on me; there is on: run, check, rehearse, verify, dlq, status, report, settings",
         ),
     ];
     let remote: &[Wrong] = &[
@@ -629,6 +625,25 @@ fn what_is_not_utf8_is_a_problem() {
     let Err(Stop::Settings(problems)) = parse(&given).command else { panic!("not refused") };
     assert_eq!(problems.first().map(String::as_str), Some("argument 2 is not UTF-8"));
     assert!(problems.contains(&"JOB_ID is not UTF-8".to_owned()), "{problems:?}");
+}
+
+#[test]
+fn what_check_takes() {
+    let Parsed { command: Ok(Command::Check(asked)), warnings, .. } =
+        parsed(&LOCAL.replace("localhost", "b-1"), "check --json --show-rows")
+    else {
+        panic!()
+    };
+    assert!(asked.json && asked.show_rows && asked.settings.is_ok());
+    // They are findings, and not told twice.
+    assert_eq!((asked.warnings.len(), warnings.len()), (1, 0));
+    assert!(asked.warnings[0].contains("plain text"), "{:?}", asked.warnings);
+    for (variables, arguments, problems) in
+        [("", "check", 4), (LOCAL, "check orders.csv", 1), (LOCAL, "check --rows 3", 1)]
+    {
+        let Ok(Command::Check(asked)) = parsed(variables, arguments).command else { panic!() };
+        assert_eq!(asked.settings.unwrap_err().len(), problems, "{variables} {arguments}");
+    }
 }
 
 #[test]

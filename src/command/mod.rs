@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! run, rehearse   run.rs      verify   proof.rs      status   sight.rs      dlq   letters.rs
-//! report          report.rs
+//! report          report.rs   check    check.rs
 //! what they are given         places.rs (ports)      voice.rs (console)
 //! ```
 
@@ -16,6 +16,7 @@ use csv_to_kafka::port::kafka::{KafkaConfig, KafkaPartition, Security};
 use csv_to_kafka::settings::Server;
 use csv_to_kafka::stop::{EXIT_COMPLETE, Peer, Stop};
 
+pub(crate) mod check;
 pub(crate) mod letters;
 pub(crate) mod places;
 pub(crate) mod proof;

@@ -6,7 +6,7 @@ use csv_to_kafka::cli::Reading;
 use csv_to_kafka::flow::job::Target;
 use csv_to_kafka::flow::ports::{Broker, Ledger, Metrics, Ports, Source};
 use csv_to_kafka::port::cloudwatch::{CloudWatch, Lines};
-use csv_to_kafka::port::credentials::{self, Credentials};
+use csv_to_kafka::port::credentials::{self, AwsAccount, Credentials};
 use csv_to_kafka::port::dynamodb::DynamoDb;
 use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::file::File;
@@ -29,8 +29,10 @@ pub(crate) struct Places {
     pub(crate) source: Box<dyn Source>,
     ledger: Box<dyn Ledger>,
     metrics: Option<Box<dyn Metrics>>,
-    /// Where anything of AWS is used.
+    /// Where the brokers take a role of AWS.
     pub(crate) aws: Option<AwsLogin>,
+    /// Where anything of AWS is used.
+    pub(crate) account: Option<AwsAccount>,
 }
 
 impl Places {
@@ -40,7 +42,8 @@ impl Places {
         let ledger = services.ledger(&settings.checkpoint)?;
         let aws = services.login(&settings.security)?;
         let metrics = services.metrics(&settings.metrics)?;
-        Ok(Places { source, ledger, metrics, aws })
+        let account = services.services.as_ref().map(|services| services.account(settings));
+        Ok(Places { source, ledger, metrics, aws, account })
     }
 
     pub(crate) fn ports<'p, B: Broker>(
@@ -189,6 +192,17 @@ impl<'a> Services<'a> {
         let credentials = self.credentials.clone();
         CloudWatch::new(&lookup, region, endpoint, self.aws.variant, credentials, interval_ms)
             .map_err(|problem| one_problem(problem).into())
+    }
+
+    pub(crate) fn account(&self, settings: &Settings) -> AwsAccount {
+        let Aws { s3_endpoint, dynamodb_endpoint, variant, variables, .. } = self.aws;
+        // Keys of a store that is not AWS's are not shown to AWS.
+        let asks = settings.security.takes_aws()
+            || (matches!(settings.source, SourceAt::S3 { .. }) && s3_endpoint.is_none())
+            || (matches!(settings.checkpoint, CheckpointAt::DynamoDb { .. })
+                && dynamodb_endpoint.is_none());
+        let (credentials, http) = (self.credentials.clone(), self.http.clone());
+        AwsAccount::new(credentials, http, &self.region, *variant, variables, asks)
     }
 
     pub(crate) fn dynamodb(&self, table: &str) -> DynamoDb {

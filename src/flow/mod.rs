@@ -12,6 +12,7 @@
 //!          └─────> letters  dead letters ─────> one by one
 //!
 //! report:  the lines of a log ─> runs, points, marks
+//! check:   each port, once ─> findings and a plan; `run` judges its topics with the same words
 //! ```
 //!
 //! `patience` holds all waiting and repeating; `spent` says on whom; `metrics` tells how
@@ -19,6 +20,8 @@
 
 pub mod adopt;
 pub mod answer;
+pub mod bounds;
+pub mod check;
 pub mod copy;
 pub mod cost;
 pub mod finish;
@@ -43,6 +46,7 @@ pub mod tail;
 pub mod take;
 pub mod verify;
 
+pub use check::check;
 pub use lookup::find;
 pub use run::{Outcome, run};
 pub use verify::verify;

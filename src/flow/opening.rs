@@ -63,7 +63,7 @@ pub fn open_begun(
     Ok(Opening { pin, header_bytes, columns, key_index, rows })
 }
 
-fn key_index(run: &Run<'_, '_>, columns: &[String]) -> Result<Option<usize>, Stop> {
+pub(super) fn key_index(run: &Run<'_, '_>, columns: &[String]) -> Result<Option<usize>, Stop> {
     let Some(name) = &run.job.key_column else { return Ok(None) };
     let found = columns.iter().position(|column| column == name);
     found.map(Some).ok_or_else(|| Stop::BadSource {

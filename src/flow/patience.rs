@@ -3,7 +3,7 @@
 use super::ports::{Fault, Trouble};
 use super::run::Run;
 use crate::event::Event;
-use crate::limits::{BROKER_PATIENCE_MS, RETRY_DELAY_MS, RETRY_DELAY_MS_MAX};
+use crate::limits::{RETRY_DELAY_MS, RETRY_DELAY_MS_MAX};
 use crate::stop::{Peer, Stop};
 
 /// Attempts in a row without progress, at one peer.
@@ -32,7 +32,7 @@ impl Patience {
         let elapsed_ms = now_ms.saturating_sub(since_ms);
         self.attempts += 1;
         // A leader change takes 4 to 10 s: with few retries set, the broker gets its time.
-        let floor_ms = if self.peer == Peer::Broker { BROKER_PATIENCE_MS } else { 0 };
+        let floor_ms = if self.peer == Peer::Broker { run.broker_patience_ms } else { 0 };
         if self.attempts > run.job.retries_max && elapsed_ms >= floor_ms {
             return Err(Stop::GaveUp {
                 peer: self.peer,

@@ -15,6 +15,7 @@
 use crate::event::Event;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
+use crate::wire::kafka::answers::Rights;
 use crate::wire::metrics::Figures;
 use crate::wire::record_batch::{Batch, BatchHeader};
 
@@ -114,9 +115,14 @@ pub struct Described {
     pub cluster_id: Option<String>,
     /// Where the broker offers it.
     pub topic_id: Option<String>,
+    pub partition_count: usize,
+    /// Where it is reached, for messages.
+    pub leader: String,
     pub leader_epoch: i32,
     pub replica_count: usize,
     pub in_sync_count: usize,
+    /// What we may do with the topic; `None` where the broker does not tell.
+    pub rights: Option<Rights>,
 }
 
 /// A place in the partition that a broker can name.
@@ -269,6 +275,27 @@ pub trait Ledger {
 
     /// Writes the fields that `change` has, leaves all others, if `only_if` holds.
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault>;
+}
+
+// --- Account ----------------------------------------------------------------------------
+
+/// Whose credentials these are, as AWS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub account: String,
+    pub arn: String,
+}
+
+/// Who we are for AWS. Only for looking: a run needs none of it.
+pub trait Account {
+    /// Where the credentials come from.
+    fn credentials(&mut self) -> Result<&'static str, Fault>;
+
+    /// `None`: nothing of AWS itself is spoken to, so nobody can be asked.
+    fn caller(&mut self) -> Result<Option<Caller>, Fault>;
+
+    /// Our clock less that of the service that answered last; `None`: none did.
+    fn skew_ms(&mut self) -> Option<i64>;
 }
 
 // --- World ------------------------------------------------------------------------------

@@ -9,6 +9,10 @@
 //! ```
 
 use super::adopt::{last_line_between, rows_sent};
+use super::bounds::Bounds;
+use super::check;
+use super::check::plan::{Done, Plan};
+use super::check::sample::Sample;
 use super::copy::Course;
 use super::flight::End;
 use super::identity::store_new;
@@ -22,7 +26,7 @@ use super::run::Run;
 use super::tail::{Place, describe, log_end, read_tail};
 use super::take::{pin_of, take};
 use crate::event::{Event, Lane as Which};
-use crate::limits::{BATCH_BYTES_MAX_UNKNOWN, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES};
+use crate::finding::{Finding, Grade};
 use crate::stop::{Peer, Stop};
 use crate::wire::batch_writer::BatchWriter;
 use crate::wire::checkpoint::{Checkpoint, FORMAT, LaneItem};
@@ -52,7 +56,9 @@ fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
     if let Some(dead) = dead.as_mut().filter(|dead| !dead.producers.is_empty()) {
         read_tail(run, dead)?;
     }
-    let bounds = Bounds::read(run, &main, item.main.record_bytes_max)?;
+    let settings = topic_settings(run, &main)?;
+    let pinned = item.main.record_bytes_max;
+    let bounds = Bounds::of(run.job, &main.target.topic, &settings, pinned)?;
     let dead = match dead {
         Some(dead) => Some(open_dead(run, item, dead)?),
         None => None,
@@ -79,10 +85,13 @@ fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
 /// A job without an identity: nothing of ours was sent, at most the Python processor's rows.
 fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Course, Stop> {
     let described = describe(run, &main)?;
-    main.cluster_id = described.cluster_id;
-    main.topic_id = described.topic_id;
-    let bounds = Bounds::read(run, &main, None)?;
+    main.cluster_id.clone_from(&described.cluster_id);
+    main.topic_id.clone_from(&described.topic_id);
+    main.described = Some(described);
+    let settings = topic_settings(run, &main)?;
+    let bounds = Bounds::of(run.job, &main.target.topic, &settings, None)?;
     let opening = run.wait_for(Peer::Source, open_fresh)?;
+    warn_of_retention(run, &settings, bounds, &opening);
     main.answered = Some(run.now());
     let log_end = readable_end(run, &main)?;
     let adopting = item.format.is_none();
@@ -92,11 +101,8 @@ fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
     // Reading must be allowed before the first row is sent, not after the first crash.
     let last = last_line_between(run, Which::Main, (log_end - 1).max(0), log_end);
     if let Some(line) = last?.filter(|_| !adopting) {
-        let text = format!(
-            "the last record of {}/{} is row {line} of this very source: was it loaded before under another JOB_ID?",
-            main.target.topic, main.target.partition
-        );
-        run.tell(&Event::Warning { text: &text });
+        let Target { topic, partition } = main.target.clone();
+        warn(run, &[Finding::LoadedBefore { topic, partition, row: line }]);
     }
     let pins = Checkpoint {
         last_line: adopting.then_some(main.landed),
@@ -136,11 +142,16 @@ fn open_dead(
     mut dead: Place,
 ) -> Result<(Place, Bounds), Stop> {
     let begun = !dead.producers.is_empty();
-    let bounds = Bounds::read(run, &dead, item.dlq.record_bytes_max.filter(|_| begun))?;
     if !begun {
         let described = describe(run, &dead)?;
-        dead.cluster_id = described.cluster_id;
-        dead.topic_id = described.topic_id;
+        dead.cluster_id.clone_from(&described.cluster_id);
+        dead.topic_id.clone_from(&described.topic_id);
+        dead.described = Some(described);
+    }
+    let settings = topic_settings(run, &dead)?;
+    let pinned = item.dlq.record_bytes_max.filter(|_| begun);
+    let bounds = Bounds::of(run.job, &dead.target.topic, &settings, pinned)?;
+    if !begun {
         dead.answered = Some(run.now());
         let log_end = readable_end(run, &dead)?;
         last_line_between(run, Which::Dead, (log_end - 1).max(0), log_end)?;
@@ -222,6 +233,7 @@ pub(super) fn place(
         answered: None,
         // Whether an earlier run was told so, or found them, is not written down.
         adopted: settled.is_some_and(|settled| settled > 0),
+        described: None,
     }
 }
 
@@ -232,56 +244,37 @@ fn readable_end(run: &mut Run<'_, '_>, place: &Place) -> Result<i64, Stop> {
     })
 }
 
-/// How large batches and records of a lane may be.
-#[derive(Debug, Clone, Copy)]
-struct Bounds {
-    batch_bytes_max: usize,
-    record_bytes_max: usize,
+/// The topic's settings, and what is to be warned of them.
+fn topic_settings(run: &mut Run<'_, '_>, place: &Place) -> Result<TopicSettings, Stop> {
+    let which = place.which;
+    let settings = insist(run, Peer::Broker, |run| run.broker(which).topic_settings())?;
+    if let Some(described) = &place.described {
+        warn(run, &check::topic::durability(&place.target.topic, described, &settings));
+    }
+    Ok(settings)
 }
 
-impl Bounds {
-    /// `pinned`: what a record may have, as it was when the job began. It decides which rows
-    /// are good, so the topic's limit of today does not touch it.
-    fn read(run: &mut Run<'_, '_>, place: &Place, pinned: Option<u64>) -> Result<Bounds, Stop> {
-        let which = place.which;
-        let settings = insist(run, Peer::Broker, |run| run.broker(which).topic_settings())?;
-        warn_of(run, place, &settings);
-        let topic_bytes_max = settings
-            .max_message_bytes
-            .map_or(BATCH_BYTES_MAX_UNKNOWN, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        let batch_bytes_max = topic_bytes_max.min(run.job.batch_bytes_max);
-        if batch_bytes_max < BATCH_BYTES_MIN {
-            return Err(Stop::refused(
-                Peer::Broker,
-                format!("topic {} takes only {topic_bytes_max} bytes a batch", place.target.topic),
-                format!("Set its max.message.bytes to {BATCH_BYTES_MIN} or more"),
-            ));
-        }
-        let record_bytes_max = pinned
-            .and_then(|pinned| usize::try_from(pinned).ok())
-            .unwrap_or(batch_bytes_max - BATCH_OVERHEAD_BYTES);
-        let batch_bytes_max = batch_bytes_max.max(record_bytes_max + BATCH_OVERHEAD_BYTES);
-        Ok(Bounds { batch_bytes_max, record_bytes_max })
-    }
+/// Whether the topic keeps what this run is about to send, by the rows that came with the
+/// header.
+fn warn_of_retention(
+    run: &mut Run<'_, '_>,
+    settings: &TopicSettings,
+    bounds: Bounds,
+    opening: &Opening,
+) {
+    let Opening { pin, header_bytes, columns, key_index, rows } = opening;
+    let bytes = rows.ahead();
+    let at_end = header_bytes + bytes.len() as u64 == pin.source_bytes;
+    let (key_index, byte_offset) = (*key_index, *header_bytes);
+    let rows = check::sample::Rows { columns, key_index, byte_offset, bytes, at_end };
+    let sample = Sample::take(run.job, bounds, &rows);
+    let done = Done::default();
+    let plan = Plan::of(run.job, &sample, pin.source_bytes, byte_offset, done);
+    warn(run, &check::topic::retention(&run.job.target.topic, settings, plan.as_ref()));
 }
 
-/// What endangers the promise and can be seen from here; the run goes on.
-fn warn_of(run: &mut Run<'_, '_>, place: &Place, settings: &TopicSettings) {
-    let topic = &place.target.topic;
-    let mut warn = |text: &str| run.tell(&Event::Warning { text });
-    if settings.cleanup_policy.as_deref().is_some_and(|policy| policy.contains("compact")) {
-        warn(&format!(
-            "topic {topic} is compacted: Kafka will remove records of the job. Set cleanup.policy=delete"
-        ));
-    }
-    if settings.min_insync_replicas == Some(1) {
-        warn(&format!(
-            "topic {topic} has min.insync.replicas=1: a confirmed row may be lost with one broker. Set it to 2, with 3 replicas"
-        ));
-    }
-    if settings.unclean_leader_election == Some(true) {
-        warn(&format!(
-            "topic {topic} allows unclean leader election: confirmed rows may be lost. Set unclean.leader.election.enable=false"
-        ));
+fn warn(run: &mut Run<'_, '_>, findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| finding.grade() != Grade::Ok) {
+        run.tell(&Event::Found { finding });
     }
 }

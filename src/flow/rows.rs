@@ -82,6 +82,11 @@ impl Rows {
         self.filled = bytes.len();
     }
 
+    /// What was read and not yet dropped.
+    pub fn ahead(&self) -> &[u8] {
+        self.buffer.get(self.start..self.filled).unwrap_or(&[])
+    }
+
     /// The fields of the row in progress.
     pub fn row(&self) -> &Row {
         &self.row

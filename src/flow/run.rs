@@ -10,7 +10,7 @@ use super::ports::{Broker, Ledger, Metrics, Now, Ports, Source, World};
 use super::resume::resume;
 use super::spent::Spent;
 use crate::event::{Event, Lane as Which, Progress, Summary};
-use crate::limits::WAIT_SLICE_MS;
+use crate::limits::{BROKER_PATIENCE_MS, WAIT_SLICE_MS};
 use crate::stop::Stop;
 
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Run<'a, 'p> {
     pub(super) spent: Spent,
     pub(super) meter: Meter,
     pub source_bytes: u64,
+    /// At least this long a broker is asked again.
+    pub broker_patience_ms: u64,
     began_ms: u64,
     pub(super) began_row: Option<u64>,
 }
@@ -106,6 +108,7 @@ impl<'a, 'p> Run<'a, 'p> {
             spent: Spent::new(began_ms),
             meter: Meter::default(),
             source_bytes: 0,
+            broker_patience_ms: BROKER_PATIENCE_MS,
             began_ms,
             began_row: None,
         }

@@ -157,7 +157,7 @@ fn damaged(job_id: &str, problem: String) -> Sight {
     Sight { standing: Standing::Damaged, item, ..judge(job_id, None, 0, None) }
 }
 
-fn judge(
+pub(super) fn judge(
     job_id: &str,
     item: Option<Checkpoint>,
     now_seconds: u64,

@@ -8,7 +8,7 @@
 //!       └─ the tail ───────────────────┘             then batch headers are read up to it
 //! ```
 
-use super::job::Target;
+use super::job::{Job, Target};
 use super::keeper::Offsets;
 use super::patience::Patience;
 use super::ports::{Described, Fault, Mark, Missing, Now, ReadTo, Visit};
@@ -42,6 +42,8 @@ pub struct Place {
     pub answered: Option<Now>,
     /// The last records were found in the tail, not confirmed to us.
     pub adopted: bool,
+    /// As its cluster told it last before its tail was read.
+    pub described: Option<Described>,
 }
 
 /// What the partition holds of this job.
@@ -105,15 +107,7 @@ fn describe_patiently(run: &mut Run<'_, '_>, place: &Place) -> Result<Described,
         let elapsed_ms = run.now().monotonic_ms.saturating_sub(began_ms);
         match &trouble.missing {
             Some(missing) if elapsed_ms >= NEW_TOPIC_PATIENCE_MS => {
-                return Err(Stop::TopicMissing {
-                    topic: place.target.topic.clone(),
-                    partition: place.target.partition,
-                    partitions: match missing {
-                        Missing::Topic => None,
-                        Missing::Partition { partition_count } => Some(*partition_count),
-                    },
-                    bootstrap: run.job.bootstrap.clone(),
-                });
+                return Err(self::missing(run.job, &place.target, Some(missing)));
             }
             Some(_) => run.wait(RETRY_DELAY_MS)?,
             None => patience.wait(run, &trouble)?,
@@ -121,7 +115,20 @@ fn describe_patiently(run: &mut Run<'_, '_>, place: &Place) -> Result<Described,
     }
 }
 
-fn same_partition(place: &Place, now: Described) -> Result<Described, Stop> {
+/// The partition is not there, nor the topic where that is not told.
+pub fn missing(job: &Job, target: &Target, what: Option<&Missing>) -> Stop {
+    Stop::TopicMissing {
+        topic: target.topic.clone(),
+        partition: target.partition,
+        partitions: match what {
+            Some(Missing::Partition { partition_count }) => Some(*partition_count),
+            Some(Missing::Topic) | None => None,
+        },
+        bootstrap: job.bootstrap.clone(),
+    }
+}
+
+pub(super) fn same_partition(place: &Place, now: Described) -> Result<Described, Stop> {
     if let (Some(pinned), Some(now)) = (&place.cluster_id, &now.cluster_id)
         && pinned != now
     {
@@ -149,7 +156,9 @@ fn read_patiently(run: &mut Run<'_, '_>, place: &mut Place) -> Result<Tail, Stop
     let mut short_since_ms = None;
     loop {
         let described = describe(run, place)?;
-        let trouble = match attempt(run, place, described.leader_epoch) {
+        let leader_epoch = described.leader_epoch;
+        place.described = Some(described);
+        let trouble = match attempt(run, place, leader_epoch) {
             Ok(Attempt::Read(tail)) => return Ok(tail),
             Ok(Attempt::Short { log_end }) => {
                 let now_ms = run.now().monotonic_ms;

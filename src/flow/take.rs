@@ -55,7 +55,7 @@ fn load(run: &mut Run<'_, '_>) -> Result<Option<Checkpoint>, Stop> {
 }
 
 /// Refuses an item that this run may not go on from.
-fn inspect(job: &Job, item: &Checkpoint) -> Result<(), Stop> {
+pub(super) fn inspect(job: &Job, item: &Checkpoint) -> Result<(), Stop> {
     if let Some(format) = item.format.filter(|format| *format > FORMAT) {
         return Err(Stop::refused(
             Peer::Ledger,

@@ -16,6 +16,7 @@
 //! The link that had them first is asked again from then on. No secret is ever part of a
 //! message.
 
+mod account;
 mod container;
 mod instance;
 mod profile;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials as Keys;
 
+pub use self::account::AwsAccount;
 use self::container::Container;
 use self::instance::Instance;
 use self::profile::{Files, Profile};
@@ -149,6 +151,12 @@ impl Credentials {
     /// Those in hand, without asking anybody.
     pub fn held(&self) -> Option<Keys> {
         self.chain.borrow().found.as_ref().map(|found| found.keys.clone())
+    }
+
+    /// The link that has them, once they were asked for.
+    pub fn origin(&self) -> Option<&'static str> {
+        let Chain { links, found, .. } = &*self.chain.borrow();
+        links.get(found.as_ref()?.index).map(|link| link.name())
     }
 
     /// After the service said that they are past their time: others are fetched at the next

@@ -183,9 +183,12 @@ impl Broker for EmbeddedLog {
             // log from another.
             cluster_id: None,
             topic_id: Some(self.identity.topic_id.clone()),
+            partition_count: 1,
+            leader: self.dir.display().to_string(),
             leader_epoch: LEADER_EPOCH,
             replica_count: 1,
             in_sync_count: 1,
+            rights: None,
         })
     }
 

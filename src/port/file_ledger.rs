@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::flow::ports::{Fault, Ledger, LedgerPage, Listed, Stored};
 use crate::limits::{ITEM_BYTES_MAX, LEDGER_FILE_BYTES_MAX};
 use crate::stop::{Peer, Stop};
-use crate::wire::checkpoint::{Checkpoint, OnlyIf};
+use crate::wire::checkpoint::{Checkpoint, Holder, OnlyIf};
 use crate::wire::checkpoint_json::{from_plain, to_plain};
 
 pub struct FileLedger {
@@ -90,6 +90,29 @@ impl FileLedger {
         }
     }
 
+    /// Whether a write would find its place; not even the lock's file is made.
+    fn try_out(&self, job_id: &str) -> Result<Stored, Fault> {
+        let directory = self.directory();
+        let found = std::fs::metadata(directory).map_err(|error| fault(&self.path, &error))?;
+        if found.permissions().readonly() {
+            let error = io::Error::from(io::ErrorKind::PermissionDenied);
+            return Err(fault(directory, &error));
+        }
+        match OpenOptions::new().write(true).open(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(fault(&self.path, &error));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let found = self.item(&self.read()?, job_id)?;
+        Ok(Stored::Refused(found.map(|(_, checkpoint)| Box::new(checkpoint))))
+    }
+
+    fn directory(&self) -> &Path {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(Path::new("."))
+    }
+
     fn replace(&self, jobs: Map<String, Value>) -> Result<(), Fault> {
         let mut text = format!("{:#}", Value::Object(jobs)).into_bytes();
         text.push(b'\n');
@@ -110,8 +133,7 @@ impl FileLedger {
             file.sync_all()
         };
         write().map_err(|error| fault(&next, &error))?;
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = parent.unwrap_or(Path::new("."));
+        let directory = self.directory();
         let rename = || {
             std::fs::rename(&next, &self.path)?;
             File::open(directory)?.sync_all()
@@ -150,6 +172,9 @@ impl Ledger for FileLedger {
     }
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
+        if only_if.holder == Holder::Never {
+            return self.try_out(&change.job_id);
+        }
         let lock = self.lock()?;
         let mut jobs = self.read()?;
         let found = self.item(&jobs, &change.job_id)?;
@@ -200,7 +225,7 @@ fn fault(path: &Path, error: &io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::checkpoint::{Holder, Identities, Producer, Status};
+    use crate::wire::checkpoint::{Identities, Producer, Status};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU32, Ordering};

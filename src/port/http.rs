@@ -19,7 +19,7 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ureq::config::Config;
@@ -151,7 +151,15 @@ impl Http {
             failed
         })?;
         let skew_ms = skew_ms(&response, SystemTime::now());
+        if let Some(skew_ms) = skew_ms {
+            self.clock.skew_ms.store(skew_ms, Ordering::Relaxed);
+        }
         Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
+    }
+
+    /// Our clock less that of the server that told its time last.
+    pub fn skew_ms(&self) -> Option<i64> {
+        Some(self.clock.skew_ms.load(Ordering::Relaxed)).filter(|skew_ms| *skew_ms != SKEW_UNKNOWN)
     }
 
     fn agent(&self, url: &str) -> &Agent {
@@ -260,7 +268,12 @@ impl fmt::Debug for Answer {
 }
 
 fn clock(call_ms: u64) -> Arc<Clock> {
-    Arc::new(Clock { start: Instant::now(), call_ms, call_end_ms: AtomicU64::new(0) })
+    Arc::new(Clock {
+        start: Instant::now(),
+        call_ms,
+        call_end_ms: AtomicU64::new(0),
+        skew_ms: AtomicI64::new(SKEW_UNKNOWN),
+    })
 }
 
 /// The certificate authorities of a file, which replace the public ones.
@@ -410,7 +423,11 @@ struct Clock {
     /// What one call may take.
     call_ms: u64,
     call_end_ms: AtomicU64,
+    skew_ms: AtomicI64,
 }
+
+/// No server told its time yet.
+const SKEW_UNKNOWN: i64 = i64::MIN;
 
 impl Clock {
     fn begin_call(&self) {

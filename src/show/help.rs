@@ -7,12 +7,13 @@ csv-to-kafka copies one CSV, an object in S3 or a file, into one Kafka partition
 every row once, in file order, whatever crashes on the way.
 
   csv-to-kafka [run]              copy, or go on where an earlier run has stopped
+  csv-to-kafka check              look at all that a copy needs, and change nothing
   csv-to-kafka rehearse SOURCE    the same without Kafka, into a directory
   csv-to-kafka status [JOB …]     how far jobs are, by their checkpoints
   csv-to-kafka verify [JOB]       compare the partition with the source, after the load
   csv-to-kafka dlq [JOB]          the bad rows that were set aside, to look at or to mend
   csv-to-kafka report [LOG]       a page out of the log of a job
-  csv-to-kafka help TOPIC         on run, rehearse, status, verify, dlq, report or settings
+  csv-to-kafka help TOPIC         on run, check, rehearse, status, verify, dlq, report or settings
   csv-to-kafka --version
 
 Every setting is an environment variable and a flag (KAFKA_TOPIC is --kafka-topic).
@@ -70,6 +71,31 @@ Example
 
 SIGTERM and SIGINT stop it in good order, with exit code 75. A second one ends it at once,
 which loses nothing either.
+";
+
+pub const CHECK: &str = "\
+csv-to-kafka check looks at everything that a run with the same settings would need, once,
+and changes nothing: credentials, source, topics, checkpoint, clock. Then it says what the
+run will come to: rows, volume, duration, cost.
+
+  --show-rows       the columns and the first records too; without it no value is shown
+  --json            one document on standard output
+
+A line for each finding, with what to do:
+  ok                as it should be
+  warn              a run works, but something endangers it, or could not be looked at
+  fail              a run would not do its work
+
+It takes the settings of run, and needs no more permissions than that. What is asked twice
+without an answer counts as out of reach; in less than a minute it is done.
+
+It ends with
+  0   no finding is a failure
+  1   one is
+
+Examples
+  csv-to-kafka check && csv-to-kafka run
+  csv-to-kafka check --json | jq -r '.findings[] | select(.level != \"ok\") | .text'
 ";
 
 pub const REHEARSE: &str = "\
@@ -274,6 +300,7 @@ mod tests {
             ("overview", OVERVIEW, 40),
             ("short", SHORT, 12),
             ("run", RUN, 40),
+            ("check", CHECK, 40),
             ("rehearse", REHEARSE, 40),
             ("verify", VERIFY, 40),
             ("dlq", DLQ, 40),
@@ -290,8 +317,8 @@ mod tests {
 
     #[test]
     fn each_page_shows_an_example() {
-        for page in [OVERVIEW, RUN, REHEARSE, VERIFY, DLQ, STATUS, REPORT] {
-            let commands = ["re", "run", "verify", "dlq", "status", "report"];
+        for page in [OVERVIEW, RUN, CHECK, REHEARSE, VERIFY, DLQ, STATUS, REPORT] {
+            let commands = ["re", "run", "check", "verify", "dlq", "status", "report"];
             let mut examples = commands.map(|word| format!("\n  csv-to-kafka {word}")).into_iter();
             assert!(examples.any(|example| page.contains(&example)), "{page}");
         }

@@ -8,6 +8,7 @@
 //! ```
 
 use super::figures::{bytes, count, counted, duration, per_second, percent, ratio, utc};
+use super::findings::wording;
 use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::Level;
 use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, Peer, Stop};
@@ -200,6 +201,9 @@ impl Line {
             .fact("byte_offset", byte_offset),
             Event::Warning { text } => Line::warning(text),
             Event::Totals(summary) => Line::new(Level::Info, "totals", totals(&summary)),
+            Event::Found { finding } => {
+                Line::warning(&wording(finding)).fact("code", finding.code())
+            }
             Event::Ended { stop, summary } => {
                 Line::stopped(stop).progress(&summary.progress).summary(&summary)
             }

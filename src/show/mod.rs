@@ -1,7 +1,9 @@
 //! The show words: events, results and help, as a person or a program reads them.
 
 mod chart;
+pub mod check;
 pub mod figures;
+pub mod findings;
 pub mod help;
 pub mod letters;
 pub mod log;

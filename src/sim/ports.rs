@@ -201,6 +201,9 @@ impl Broker for SimBroker {
             let described = Described {
                 cluster_id: Some("cluster".into()),
                 topic_id: part.nature.offers_topic_id.then(|| part.topic_id.clone()),
+                partition_count: 1,
+                leader: format!("replica {leader}"),
+                rights: None,
                 leader_epoch,
                 replica_count: part.nature.replicas,
                 in_sync_count: if on(Defect::CompleteOnOneReplica) {

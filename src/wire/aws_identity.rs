@@ -34,6 +34,9 @@ pub enum Refusal {
     Final { code: String, problem: String },
 }
 
+/// The body of a request that asks whose the keys are that sign it.
+pub const CALLER_IDENTITY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
+
 /// The body of a request for the role's credentials; it is to be signed.
 pub fn assume_role(role: &Role) -> String {
     form("AssumeRole", role, None)
@@ -95,6 +98,29 @@ pub fn sts_reply(status: u16, body: &[u8]) -> Result<Keys, Refusal> {
         return found.keys("STS").map_err(Refusal::Passing);
     }
     Err(refusal("STS", status, &code, &message))
+}
+
+/// What STS answers to [`CALLER_IDENTITY`]: account and ARN.
+pub fn caller_reply(status: u16, body: &[u8]) -> Result<(String, String), Refusal> {
+    let (mut account, mut arn) = (String::new(), String::new());
+    let (mut code, mut message) = (String::new(), String::new());
+    texts(body, &mut |path, text| match path {
+        [_, result, name] if result.ends_with("Result") && name == "Account" => {
+            account.push_str(text);
+        }
+        [_, result, name] if result.ends_with("Result") && name == "Arn" => arn.push_str(text),
+        [_, error, name] if error == "Error" && name == "Code" => code.push_str(text),
+        [_, error, name] if error == "Error" && name == "Message" => message.push_str(text),
+        _ => {}
+    });
+    if status != 200 {
+        return Err(refusal("STS", status, &code, &message));
+    }
+    let (account, arn) = (one_line(&account), one_line(&arn));
+    if arn.is_empty() {
+        return Err(Refusal::Passing("STS answers without an ARN".to_owned()));
+    }
+    Ok((account, arn))
 }
 
 /// What an endpoint for credentials answers, of a container (`who`) or an instance.

@@ -126,6 +126,8 @@ pub enum Holder {
     Us { run_id: String, revision: u64, last_line: u64 },
     /// Nobody any more: the item is `COMPLETED`, and as it was read.
     Finished { run_id: Option<String>, revision: Option<u64> },
+    /// No item is like that: for a write that only shows whether writing is allowed.
+    Never,
 }
 
 /// How many identities must be stored already for a write to take effect.
@@ -151,7 +153,7 @@ impl OnlyIf {
         };
         let completed = item.status == Some(Status::Completed);
         let holder = match &self.holder {
-            Holder::Nobody => false,
+            Holder::Nobody | Holder::Never => false,
             Holder::Unchanged { run_id, revision } => {
                 !completed && item.run_id == *run_id && item.revision == *revision
             }

@@ -169,6 +169,10 @@ impl Expression {
                 let job_id = self.name("job_id");
                 return format!("attribute_not_exists({job_id})");
             }
+            Holder::Never => {
+                let job_id = self.name("job_id");
+                return format!("attribute_exists({job_id}) AND attribute_not_exists({job_id})");
+            }
             Holder::Unchanged { run_id, revision } | Holder::Finished { run_id, revision } => {
                 let job_id = self.name("job_id");
                 terms.push(format!("attribute_exists({job_id})"));
@@ -451,6 +455,11 @@ mod tests {
                 Holder::Finished { run_id: Some("r".into()), revision: Some(4) },
                 Identities::Any,
                 "attribute_exists(#job_id) AND #run_id = :if_run_id AND #revision = :if_revision AND #status = :if_completed".to_owned(),
+            ),
+            (
+                Holder::Never,
+                Identities::Any,
+                "attribute_exists(#job_id) AND attribute_not_exists(#job_id)".to_owned(),
             ),
         ];
         let change = Checkpoint { job_id: "j".into(), last_line: Some(9), ..Checkpoint::default() };

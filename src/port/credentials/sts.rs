@@ -4,13 +4,15 @@
 use aws_credential_types::Credentials as Keys;
 
 use super::{Link, NoKeys, Renewal};
+use crate::flow::ports::Caller;
 use crate::limits::{CREDENTIALS_ANSWER_BYTES_MAX, SECRET_FILE_BYTES_MAX};
 use crate::port::http::{Failed, Http, Request, wall_ms};
 use crate::port::small_file::{Unread, read_text};
 use crate::settings::AwsVariables;
 use crate::wire::aws_endpoint::{Variant, url};
 use crate::wire::aws_identity::{
-    FORM, Refusal, assume_role, assume_role_with_web_identity, sts_reply,
+    CALLER_IDENTITY, FORM, Refusal, assume_role, assume_role_with_web_identity, caller_reply,
+    sts_reply,
 };
 use crate::wire::aws_profile::Role;
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
@@ -47,6 +49,28 @@ impl Sts {
         let headers: Vec<_> = headers.into_iter().chain(signed).collect();
         let permission = "sts:AssumeRole to the identity of source_profile or credential_source";
         self.ask(role, &body, &headers, permission)
+    }
+
+    /// Whose the keys are. Nobody can forbid the question.
+    pub(super) fn caller(&self, keys: &Keys) -> Result<Caller, NoKeys> {
+        let body = CALLER_IDENTITY.as_bytes();
+        let headers = vec![("content-type".to_owned(), FORM.to_owned())];
+        let request = Unsigned { method: "POST", url: &self.url, headers: &headers, body };
+        let scope = Scope { service: "sts", region: &self.region, wall_ms: wall_ms() };
+        let signed =
+            sign(&request, &scope, keys).map_err(|problem| NoKeys::Passing(problem.to_string()))?;
+        let headers: Vec<_> = headers.into_iter().chain(signed).collect();
+        let request =
+            Request { body: Some(body), url: &self.url, headers: &headers, repeatable: true };
+        let failed = |failed: Failed| NoKeys::Passing(format!("STS: {}", failed.problem));
+        let mut answer = self.http.send(&request).map_err(failed)?;
+        let body = answer.read_all(CREDENTIALS_ANSWER_BYTES_MAX).map_err(failed)?;
+        match caller_reply(answer.status(), &body) {
+            Ok((account, arn)) => Ok(Caller { account, arn }),
+            Err(Refusal::Passing(problem) | Refusal::Final { problem, .. }) => {
+                Err(NoKeys::Passing(problem))
+            }
+        }
     }
 
     /// The file is read each time: whoever issues the token replaces it before its end.

@@ -12,6 +12,7 @@ use crate::stop::Stop;
 use crate::wire::kafka::answers::{self, Metadata, PartitionState};
 use crate::wire::kafka::errors::{LEADER_NOT_AVAILABLE, show_error};
 use crate::wire::kafka::requests::Ask;
+use crate::wire::kafka::show_server;
 
 use super::connection::{Connected, Failure, Ready};
 use super::{KafkaConfig, KafkaPartition, show_topic_id, verdict};
@@ -24,6 +25,12 @@ pub(super) struct Leader {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) epoch: i32,
+}
+
+impl Leader {
+    pub(super) fn show(&self) -> String {
+        show_server(&self.host, self.port)
+    }
 }
 
 impl KafkaPartition {

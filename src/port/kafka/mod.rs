@@ -267,6 +267,9 @@ impl Broker for KafkaPartition {
         Ok(Described {
             cluster_id: metadata.cluster_id,
             topic_id: metadata.topic_id.map(show_topic_id),
+            partition_count: metadata.partition_count,
+            leader: self.leader.as_ref().map_or_else(String::new, Leader::show),
+            rights: metadata.rights,
             leader_epoch: state.leader_epoch,
             replica_count: state.replica_count,
             in_sync_count: state.in_sync_count,

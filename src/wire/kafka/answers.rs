@@ -54,6 +54,31 @@ pub struct Metadata {
     pub topic_id: Option<[u8; 16]>,
     pub partition_count: usize,
     pub partition: Option<PartitionState>,
+    /// `None` where the broker does not tell.
+    pub rights: Option<Rights>,
+}
+
+/// What we may do with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    pub read: bool,
+    pub write: bool,
+    pub describe_configs: bool,
+}
+
+impl Rights {
+    /// Bits by the number of the operation (KIP-430); the lowest number: not told.
+    fn of_operations(operations: i32) -> Option<Rights> {
+        const READ: u32 = 3;
+        const WRITE: u32 = 4;
+        const DESCRIBE_CONFIGS: u32 = 10;
+        let has = |operation: u32| operations.cast_unsigned() & (1 << operation) != 0;
+        (operations != i32::MIN).then(|| Rights {
+            read: has(READ),
+            write: has(WRITE),
+            describe_configs: has(DESCRIBE_CONFIGS),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +131,7 @@ pub fn metadata(
         topic_id: (topic_id != [0; 16]).then_some(topic_id),
         partition_count: found.partitions.len(),
         partition: partition_state,
+        rights: Rights::of_operations(found.topic_authorized_operations),
     })
 }
 

@@ -98,7 +98,9 @@ impl Ask<'_> {
         };
         match *self {
             Ask::ApiVersions => frame(out, &head(ApiKey::ApiVersions), &api_versions()),
-            Ask::Metadata { topic } => frame(out, &head(ApiKey::Metadata), &metadata(topic)),
+            Ask::Metadata { topic } => {
+                frame(out, &head(ApiKey::Metadata), &metadata(topic, version))
+            }
             Ask::InitProducerId => {
                 frame(out, &head(ApiKey::InitProducerId), &init_producer_id(version))
             }
@@ -163,9 +165,12 @@ fn api_versions() -> ApiVersionsRequest {
         .with_client_software_version(text(env!("CARGO_PKG_VERSION")))
 }
 
-fn metadata(topic: &str) -> MetadataRequest {
+fn metadata(topic: &str, version: i16) -> MetadataRequest {
     let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
-    MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false)
+    MetadataRequest::default()
+        .with_topics(Some(vec![topic]))
+        .with_allow_auto_topic_creation(false)
+        .with_include_topic_authorized_operations(version >= 8)
 }
 
 /// Without a transactional id the time-out means nothing; the Java client sends this one.

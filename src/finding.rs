@@ -315,6 +315,18 @@ impl Finding {
 
     pub fn grade(&self) -> Grade {
         match self {
+            Finding::BadRows { count, aside_max, .. } => match aside_max {
+                Some(aside_max) if count <= aside_max => Grade::Warn,
+                _ => Grade::Fail,
+            },
+            Finding::ShortRetention { retention_ms, expected_seconds, .. } => {
+                fail_below(*retention_ms, expected_seconds.saturating_mul(1000))
+            }
+            Finding::SmallRetention { retention_bytes, expected_bytes, .. } => {
+                fail_below(*retention_bytes, *expected_bytes)
+            }
+            Finding::Clock { skew_ms } if skew_ms.unsigned_abs() <= SKEW_MS_FINE => Grade::Ok,
+
             Finding::SettingsRead
             | Finding::Caller { .. }
             | Finding::CallerNotAsked { .. }
@@ -332,13 +344,17 @@ impl Finding {
             Finding::Skipped { .. }
             | Finding::Doubtful { .. }
             | Finding::CallerUnknown { .. }
+            | Finding::Clock { .. }
             | Finding::FewReplicas { .. }
             | Finding::LowMinInsync { .. }
             | Finding::UncleanElection { .. }
             | Finding::HiddenSettings { .. }
             | Finding::SmallRecordLimit { .. }
+            // Without it, a run goes on blindfold; without the others not at all.
+            | Finding::MissingRight { operation: "DescribeConfigs", .. }
             | Finding::RightsUnknown { .. }
             | Finding::LoadedBefore { .. }
+            | Finding::Held { is_silent: true, .. }
             | Finding::LongRest { .. }
             | Finding::PythonJob { .. } => Grade::Warn,
 
@@ -349,25 +365,9 @@ impl Finding {
             | Finding::OpenQuote { .. }
             | Finding::TooFewInSync { .. }
             | Finding::Compacted { .. }
-            | Finding::LaxLedger { .. } => Grade::Fail,
-
-            // Without it, a run goes on blindfold; without the others not at all.
-            Finding::MissingRight { operation: "DescribeConfigs", .. } => Grade::Warn,
-            Finding::MissingRight { .. } => Grade::Fail,
-            Finding::Clock { skew_ms } if skew_ms.unsigned_abs() <= SKEW_MS_FINE => Grade::Ok,
-            Finding::Clock { .. } => Grade::Warn,
-            Finding::BadRows { count, aside_max, .. } => match aside_max {
-                Some(aside_max) if count <= aside_max => Grade::Warn,
-                _ => Grade::Fail,
-            },
-            Finding::ShortRetention { retention_ms, expected_seconds, .. } => {
-                fail_below(*retention_ms, expected_seconds.saturating_mul(1000))
-            }
-            Finding::SmallRetention { retention_bytes, expected_bytes, .. } => {
-                fail_below(*retention_bytes, *expected_bytes)
-            }
-            Finding::Held { is_silent: true, .. } => Grade::Warn,
-            Finding::Held { .. } => Grade::Fail,
+            | Finding::MissingRight { .. }
+            | Finding::LaxLedger { .. }
+            | Finding::Held { .. } => Grade::Fail,
         }
     }
 }

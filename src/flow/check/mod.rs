@@ -38,6 +38,7 @@ const SHOWN_ROWS: usize = 3;
 
 /// What is asked, beyond the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each thing that AWS may be needed for")]
 pub struct Asked {
     /// As messages call it.
     pub ledger: String,

@@ -57,8 +57,8 @@ fn described() -> Described {
 }
 
 fn rows(count: u64) -> Vec<u8> {
-    let rows: String = (1..=count).map(|n| format!("{n},name {n}\n")).collect();
-    format!("id,name\n{rows}").into_bytes()
+    let header = "id,name\n".to_owned();
+    (1..=count).fold(header, |rows, n| rows + &format!("{n},name {n}\n")).into_bytes()
 }
 
 fn good() -> Stage {
@@ -370,7 +370,7 @@ fn sources_topics_and_credentials() {
             |s| {
                 let missing = Some(Missing::Partition { partition_count: 1 });
                 s.described =
-                    Err(Fault::Passing(Trouble { problem: "".into(), missing, pause_ms: 0 }));
+                    Err(Fault::Passing(Trouble { problem: String::new(), missing, pause_ms: 0 }));
             },
             "fail topic_missing",
         ),
@@ -410,15 +410,18 @@ fn sources_topics_and_credentials() {
     }
 }
 
+/// Puts an item there that was begun, for a change to it.
+fn item(stage: &mut Stage) -> &mut Checkpoint {
+    let begun = begun(stage);
+    stage.log = (0, 40);
+    stage.item.insert(begun)
+}
+
+const RECORD: &str = r#"{"a":"1","_source_line":7,"_source_file":"s3://b/k"}"#;
+
 #[test]
 fn what_a_run_would_do_with_the_item() {
-    fn item(stage: &mut Stage) -> &mut Checkpoint {
-        let begun = begun(stage);
-        stage.log = (0, 40);
-        stage.item.insert(begun)
-    }
-    let line = r#"{"a":"1","_source_line":7,"_source_file":"s3://b/k"}"#;
-    let cases: [(fn(&mut Stage), &str, &str); 22] = [
+    let cases: [(Change, &str, &str); 22] = [
         (|s| s.load = Some(refused("AccessDenied")), "fail ledger_refused", ""),
         (|s| s.load = Some(Fault::passing("503")), "fail ledger_unreachable", ""),
         (|s| s.store = Some(refused("UpdateItem")), "fail ledger_refused", "new_job"),
@@ -494,7 +497,7 @@ fn what_a_run_would_do_with_the_item() {
             |s| {
                 item(s);
                 s.item = None;
-                s.last_value = Some(r#"{"_source_line":7,"_source_file":"s3://b/k"}"#.into());
+                s.last_value = Some(RECORD.into());
             },
             "warn loaded_before",
             "new_job",
@@ -512,7 +515,7 @@ fn what_a_run_would_do_with_the_item() {
     // A job of its own that has its records there already was not loaded before.
     let mut stage = good();
     item(&mut stage);
-    stage.last_value = Some(line.into());
+    stage.last_value = Some(RECORD.into());
     assert_eq!(told(&found(&stage)), "");
 }
 
@@ -522,7 +525,8 @@ fn a_plan_is_for_the_rest() {
     stage.source = Ok(rows(200_000));
     let whole = found(&stage).plan.unwrap();
     assert!(!whole.is_counted && whole.sample_rows < 100_000, "{whole:?}");
-    assert!(whole.rows.abs_diff(200_000) < 10_000, "{}", whole.rows);
+    // Later rows are longer than those of the sample.
+    assert!((200_000..220_000).contains(&whole.rows), "{}", whole.rows);
     let mut item = begun(&stage);
     let source_bytes = rows(200_000).len() as u64;
     item.source_bytes = Some(source_bytes);

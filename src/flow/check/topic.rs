@@ -192,7 +192,7 @@ mod tests {
             let job = crate::flow::job::Job::reader("j".into(), String::new(), 1);
             let sample = super::super::sample::Sample { is_whole: true, ..Default::default() };
             let plan = Plan::of(&job, &sample, 1, 1, super::super::plan::Done::default());
-            Plan { seconds, log_bytes, ..plan.unwrap() }
+            Plan { log_bytes, seconds, ..plan.unwrap() }
         };
         for (retention_ms, retention_bytes, expected) in [
             (Some(-1), Some(-1), "ok retention"),

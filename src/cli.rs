@@ -223,8 +223,9 @@ fn is_bare(arguments: &Arguments, values: &Values) -> bool {
 }
 
 fn no_such_command(word: &str) -> String {
-    let known = ["run", "check", "rehearse", "verify", "dlq", "status", "report", "help", "version"]
-        .map(str::to_owned);
+    let known =
+        ["run", "check", "rehearse", "verify", "dlq", "status", "report", "help", "version"]
+            .map(str::to_owned);
     match nearest(word, known.into_iter()) {
         Some(near) => format!("there is no command {}; is {near} meant?", shown(word)),
         None => format!(

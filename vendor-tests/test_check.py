@@ -60,6 +60,7 @@ def normalised(text: str, lab, job) -> str:
         text = text.replace(value, name)
     text = re.sub(r'ETag "[0-9a-f-]+"', "ETag ETAG", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "BROKER", text)
+    text = re.sub(r"(under )?\$[\d.]+", "$N", text)
     return re.sub(r"volume    (about )?[\d.,]+ (bytes|kB|MB) in the log, [\d.]+ times", r"volume    \1SIZE in the log, SO MANY times", text)
 
 

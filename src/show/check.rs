@@ -4,19 +4,15 @@
 
 use serde_json::{Value, json};
 
-use super::figures::{bytes, count, counted, duration, ratio};
+use super::figures::{bytes, count, counted, duration, money, ratio};
 use super::findings::wording;
 use crate::finding::{Finding, Grade};
 use crate::flow::check::plan::{Pace, Plan, ROWS_PER_SECOND, SOURCE_BYTES_PER_SECOND};
 use crate::flow::check::{Report, Shown};
+use crate::flow::cost::{Cost, Used};
 
-/// Of requests, in millionths of a millionth of a dollar: list prices of us-east-1 on demand,
-/// as of January 2025.
-const PICODOLLARS_A_GET: u64 = 400_000;
-const PICODOLLARS_A_WRITE: u64 = 625_000;
-/// An item has up to two kilobytes, and each begun one counts.
-const WRITE_UNITS: u64 = 2;
-const PRICES: &str = "us-east-1 on demand, January 2025";
+/// What is counted, and by which prices: those of `flow/cost`.
+const PRICES: &str = "list prices of us-east-1, 2025";
 
 pub fn text(report: &Report) -> String {
     let mut lines: Vec<String> = report
@@ -106,33 +102,25 @@ fn pace(pace: Pace) -> String {
 }
 
 fn cost(plan: &Plan) -> String {
-    let mut parts = Vec::new();
-    parts.extend(plan.source_requests.map(|gets| format!("{} of S3", counted(gets, "GET"))));
-    parts.extend(
-        plan.ledger_writes.map(|writes| {
-            format!("at most {} of DynamoDB (2 units each)", counted(writes, "write"))
-        }),
-    );
-    if parts.is_empty() {
-        return "nothing of AWS".to_owned();
-    }
+    let Cost { compute, checkpoints, network, .. } = costs(plan);
+    let writes = plan.ledger_writes.map_or_else(String::new, |writes| {
+        format!(", {} for up to {} of DynamoDB", money(checkpoints), counted(writes, "write"))
+    });
     format!(
-        "{} for {} ({PRICES}); traffic, Kafka and the machine are not counted",
-        dollars(picodollars(plan)),
-        parts.join(" and ")
+        "{} ({PRICES}): {} for the smallest Fargate task{writes}, {} for the volume into another zone; Kafka itself is not counted",
+        money(costs(plan).sum()),
+        money(compute),
+        money(network)
     )
 }
 
-fn picodollars(plan: &Plan) -> u64 {
-    let gets = plan.source_requests.unwrap_or(0).saturating_mul(PICODOLLARS_A_GET);
-    let writes = plan.ledger_writes.unwrap_or(0).saturating_mul(WRITE_UNITS * PICODOLLARS_A_WRITE);
-    gets.saturating_add(writes)
-}
-
-/// Up to the next hundredth of a cent.
-fn dollars(picodollars: u64) -> String {
-    let parts = picodollars.div_ceil(100_000_000);
-    format!("${}.{:04}", parts / 10_000, parts % 10_000)
+fn costs(plan: &Plan) -> Cost {
+    Cost::of(&Used {
+        active_ms: plan.seconds.saturating_mul(1000),
+        checkpoints: plan.ledger_writes.unwrap_or(0),
+        bytes_sent: plan.log_bytes,
+        log_bytes: 0,
+    })
 }
 
 fn shown_lines(shown: &Shown) -> Vec<String> {
@@ -179,9 +167,8 @@ fn plan_json(plan: &Plan) -> Value {
             Pace::Brake => "brake",
         },
         "seconds": plan.seconds,
-        "source_requests": plan.source_requests,
         "ledger_writes": plan.ledger_writes,
-        "request_dollars": dollars(picodollars(plan)).trim_start_matches('$'),
+        "cost_nanodollars": costs(plan).sum(),
         "prices": PRICES,
     })
 }
@@ -215,7 +202,6 @@ mod tests {
                 pace: Pace::Rows,
                 seconds: 4_000,
                 ledger_writes: Some(4_803),
-                source_requests: Some(2),
             }),
             shown: None,
         }
@@ -233,7 +219,7 @@ Plan
   volume    about 20 GB in the log, 3.2 times less than in the source; what a sample came to, compressed
   records   up to 150 bytes in the sample
   duration  about 1 h 06 min at 200,000 rows/s, which is assumed
-  cost      $0.0061 for 2 GETs of S3 and at most 4,803 writes of DynamoDB (2 units each) (us-east-1 on demand, January 2025); traffic, Kafka and the machine are not counted
+  cost      $0.4227 (list prices of us-east-1, 2025): $0.0137 for the smallest Fargate task, $0.0090 for up to 4,803 writes of DynamoDB, $0.4000 for the volume into another zone; Kafka itself is not counted
 
 A run would not do its work: 1 failure, 1 warning. Nothing was changed.
 ";
@@ -246,7 +232,7 @@ A run would not do its work: 1 failure, 1 warning. Nothing was changed.
         assert_eq!((&document["exit_code"], &document["job_id"]), (&json!(1), &json!("j")));
         assert_eq!(document["findings"][1]["level"], "warn");
         assert_eq!(document["findings"][2]["code"], "short_retention");
-        assert_eq!(document["plan"]["request_dollars"], "0.0061");
+        assert_eq!(document["plan"]["cost_nanodollars"], 422_719_513);
         assert_eq!(document["records"], Value::Null);
     }
 

@@ -80,6 +80,15 @@ pub fn ratio(raw_bytes: u64, sent_bytes: u64) -> Option<String> {
     })
 }
 
+/// Four decimals of a dollar.
+pub fn money(nano_dollars: u64) -> String {
+    const UNIT: u64 = 1_000_000_000;
+    match nano_dollars {
+        0..100_000 => "under $0.0001".to_owned(),
+        _ => format!("${}.{:04}", count(nano_dollars / UNIT), nano_dollars % UNIT / 100_000),
+    }
+}
+
 /// `2026-11-21T13:04:55.123Z`.
 pub fn utc(unix_ms: u64) -> String {
     const DAY_MS: u64 = 86_400_000;

@@ -11,7 +11,7 @@
 //! Whatever the log says is escaped before it is in the page.
 
 use super::chart::{Axis, Chart, Stretches, push};
-use super::figures::{bytes, count, counted, duration, per_second, percent, ratio, utc};
+use super::figures::{bytes, count, counted, duration, money, per_second, percent, ratio, utc};
 use crate::flow::cost::{ASSUMPTIONS, Cost, Used};
 use crate::flow::report::{How, MarkKind, Note, Point, Report, RunSeen};
 
@@ -386,15 +386,6 @@ fn foot(report: &Report, version: &str) -> String {
         "<p class=\"soft\">Made by csv-to-kafka {} from {lines} of log{foreign}.{ran}</p>\n",
         escaped(version)
     )
-}
-
-/// Four decimals of a dollar.
-fn money(nano_dollars: u64) -> String {
-    const UNIT: u64 = 1_000_000_000;
-    match nano_dollars {
-        0..100_000 => "under $0.0001".to_owned(),
-        _ => format!("${}.{:04}", count(nano_dollars / UNIT), nano_dollars % UNIT / 100_000),
-    }
 }
 
 /// `2026-11-21 13:04:55`.

@@ -148,7 +148,6 @@ impl Opened {
     pub(super) fn plan(&self, job: &Job, asked: &Asked, done: Done) -> Option<Plan> {
         let source_bytes = self.pin.source_bytes;
         let mut plan = Plan::of(job, &self.sample, source_bytes, self.header_bytes as u64, done)?;
-        plan.source_requests = plan.source_requests.filter(|_| asked.source_takes_aws);
         plan.ledger_writes = plan.ledger_writes.filter(|_| asked.ledger_takes_aws);
         Some(plan)
     }

@@ -43,8 +43,6 @@ pub struct Plan {
     pub seconds: u64,
     /// At most; `None`: the ledger is a file.
     pub ledger_writes: Option<u64>,
-    /// `None`: the source is a file.
-    pub source_requests: Option<u64>,
 }
 
 /// Where the job stands.
@@ -94,8 +92,6 @@ impl Plan {
                     + seconds.saturating_mul(LEASE_PARTS) / job.lease_seconds.max(1)
                     + 3,
             ),
-            // The header and the rest.
-            source_requests: Some(if done.rows > 0 { 2 } else { 1 }),
         })
     }
 
@@ -114,7 +110,6 @@ impl Plan {
             pace: Pace::Rows,
             seconds: 0,
             ledger_writes: Some(3),
-            source_requests: Some(1),
         }
     }
 }
@@ -177,12 +172,11 @@ mod tests {
         let plan = Plan::of(&job(None), &sample(100), 100_000_050, 50, Done::default()).unwrap();
         assert_eq!((plan.rows, plan.log_bytes, plan.seconds), (1_000_000, 10_000_000, 5));
         // 5 of rows, 1 of the lease, 3 at the ends.
-        assert_eq!((plan.ledger_writes, plan.source_requests), (Some(9), Some(1)));
+        assert_eq!(plan.ledger_writes, Some(9));
         let half = Done { rows: 500_000, byte_offset: 50_000_050 };
         let rest = Plan::of(&job(None), &sample(100), 100_000_050, 50, half).unwrap();
         assert_eq!((rest.rows, rest.rows_done), (1_000_000, 500_000));
         assert_eq!((rest.log_bytes, rest.seconds), (5_000_000, 3));
-        assert_eq!(rest.source_requests, Some(2));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::event::Event;
 use crate::finding::{Finding, Grade};
 use crate::flow::job::{Job, RULES, Target};
 use crate::flow::ports::{
-    Account, Broker, Caller, Confirmed, Described, Fault, Ledger, Mark, Missing, Now, Opened, Pin,
-    Ports, ProducerIdentity, Read, ReadTo, Source, Stored, TopicSettings, Trouble, Visit, World,
+    Account, Broker, Caller, Confirmed, Described, Fault, Ledger, LedgerPage, Mark, Missing, Now,
+    Opened, Pin, Ports, ProducerIdentity, Read, ReadTo, Source, Stored, TopicSettings, Trouble,
+    Visit, World,
 };
 use crate::settings::OnBadRow;
 use crate::stop::{Peer, Stop};
@@ -200,6 +201,10 @@ impl Ledger for Items<'_> {
     fn load(&mut self, job_id: &str) -> Result<Option<Checkpoint>, Fault> {
         assert_eq!(job_id, "j");
         self.0.load.clone().map_or_else(|| Ok(self.0.item.clone()), Err)
+    }
+
+    fn list(&mut self, _: Option<&str>) -> Result<LedgerPage, Fault> {
+        panic!("the other jobs are nobody's business")
     }
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {

@@ -282,6 +282,7 @@ fn found(stage: &Stage) -> Report {
         dead: Some(&mut dead),
         ledger: &mut ledger,
         world: &mut world,
+        metrics: None,
     };
     let asked = Asked {
         ledger: "dynamodb://jobs".into(),

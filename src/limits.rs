@@ -137,6 +137,8 @@ pub const METADATA_TIMEOUT_MS: u64 = 1_000;
 pub const METADATA_ATTEMPTS_MAX: u32 = 2;
 /// One request to the endpoint of a container.
 pub const CONTAINER_TIMEOUT_MS: u64 = 2_000;
+/// An answer with a secret, which may have 64 KiB, and twice that as JSON.
+pub const SECRET_ANSWER_BYTES_MAX: usize = 192 * 1024;
 /// An answer with credentials.
 pub const CREDENTIALS_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// A file that holds a token.

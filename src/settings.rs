@@ -17,6 +17,7 @@ use crate::wire::compress::Compression;
 use crate::wire::kafka::show_server;
 use crate::wire::pem::{Certificates, PrivateKey};
 use crate::wire::sasl::scram::Hash;
+use crate::wire::secrets_manager::SecretArn;
 
 mod table;
 
@@ -81,9 +82,17 @@ pub struct KafkaSecurity {
 /// How we log in, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaslMechanism {
-    Plain(Password),
-    Scram(Hash, Password),
+    Plain(Login),
+    Scram(Hash, Login),
     AwsMskIam,
+}
+
+/// Where name and password are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    Password(Password),
+    /// In Secrets Manager.
+    Secret(SecretArn),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +190,7 @@ pub struct Aws {
     pub s3_endpoint: Option<String>,
     pub dynamodb_endpoint: Option<String>,
     pub cloudwatch_endpoint: Option<String>,
+    pub secrets_endpoint: Option<String>,
     pub variant: Variant,
     pub requester_pays: bool,
     pub variables: AwsVariables,
@@ -227,9 +237,20 @@ impl fmt::Debug for Secret {
 }
 
 impl KafkaSecurity {
-    /// Whether the login is made of AWS credentials.
+    /// Whether the login is made of AWS credentials, or found with them.
     pub fn takes_aws(&self) -> bool {
-        matches!(self.login, Some(SaslMechanism::AwsMskIam))
+        matches!(self.login, Some(SaslMechanism::AwsMskIam)) || self.secret().is_some()
+    }
+
+    /// Where name and password are, if it is Secrets Manager.
+    pub fn secret(&self) -> Option<&SecretArn> {
+        match &self.login {
+            Some(SaslMechanism::Plain(login) | SaslMechanism::Scram(_, login)) => match login {
+                Login::Secret(arn) => Some(arn),
+                Login::Password(_) => None,
+            },
+            _ => None,
+        }
     }
 }
 

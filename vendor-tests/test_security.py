@@ -1,4 +1,4 @@
-"""TLS, client certificates, SASL and ACLs, on one broker that has a port for each."""
+"""TLS, client certificates, SASL and ACLs, on one broker of each version that has a port for each."""
 
 import os
 import re
@@ -10,15 +10,16 @@ from lab.consumer import log_range
 from lab.job import AGAIN, COMPLETE, MEND, Watch
 from lab.secured import LISTENERS, PASSWORDS, Secured
 
+VERSIONS = ["4.1.0", "3.9.1"]
 ROWS = 3_000
 PEAK_KIB_MAX = 24 * 1024
 
 
-@pytest.fixture(scope="module")
-def broker(ground):
+@pytest.fixture(scope="module", params=VERSIONS)
+def broker(request, ground):
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS_LAB"):
         pytest.skip("needs a broker of its own")
-    secured = Secured("4.1.0", ground / "secured")
+    secured = Secured(request.param, ground / f"secured-{request.param}")
     yield secured.start()
     secured.stop()
 
@@ -110,8 +111,8 @@ def test_what_is_no_pem_is_named_with_its_conversion(lab, broker, job):
 
 
 def test_tls_memory_and_threads(lab, broker, job, figure):
-    """One thread, and at most 24 MiB."""
-    task = job("SSL", rows=200_000)
+    """One thread, also while a name is looked up, and at most 24 MiB."""
+    task = job("SSL", rows=200_000, KAFKA_BOOTSTRAP_SERVERS=f"localhost:{broker.ports['SSL']}")
     run = task.start(measure=True)
     watch = Watch(run)
     assert run.wait(300) == COMPLETE, run.said[-3000:]

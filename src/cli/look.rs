@@ -129,13 +129,14 @@ fn reading(
         Some(_) => Some(KafkaSecurity::default()),
         None => security::security(values, bootstrap_servers.as_deref(), given.read_file),
     };
+    let aws = typed::aws(values, security.as_ref());
     Some(Reading {
         job_id,
         checkpoint: checkpoint?,
         directory: arguments.directory.clone(),
         bootstrap_servers: bootstrap_servers?,
         security: security?,
-        aws: typed::aws(values),
+        aws,
         max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
     })
 }
@@ -165,7 +166,7 @@ pub(super) fn status(arguments: &Arguments, values: &mut Values) -> Option<Looki
     Some(Looking {
         job_ids,
         checkpoint,
-        aws: uses_aws.then(|| typed::aws(values)),
+        aws: uses_aws.then(|| typed::aws(values, None)),
         max_retries: u32::try_from(values.whole("MAX_RETRIES")?).ok()?,
         stale_seconds,
         watch: arguments.watch,

@@ -14,10 +14,11 @@ use super::given::{Value, Values};
 use super::shown;
 use crate::limits::LOGIN_BYTES_MAX;
 use crate::settings::{
-    ClientCertificate, KafkaSecurity, KafkaTls, Password, SaslMechanism, Secret, Server,
+    ClientCertificate, KafkaSecurity, KafkaTls, Login, Password, SaslMechanism, Secret, Server,
 };
 use crate::wire::pem::{BadPem, Certificates, PrivateKey};
 use crate::wire::sasl::scram::Hash;
+use crate::wire::secrets_manager::SecretArn;
 
 /// Reads a small file whole, or says in words why not.
 type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
@@ -31,8 +32,8 @@ const TLS_SETTINGS: [&str; 6] = [
     "KAFKA_SSL_KEY_PEM",
 ];
 
-const SASL_SETTINGS: [&str; 3] =
-    ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
+const SASL_SETTINGS: [&str; 4] =
+    ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_SECRET_ARN"];
 
 /// `None`: there is a problem.
 pub(super) fn security(
@@ -40,7 +41,7 @@ pub(super) fn security(
     servers: Option<&[Server]>,
     read_file: ReadFile<'_>,
 ) -> Option<KafkaSecurity> {
-    let protocol = values.text_or_default("KAFKA_SECURITY_PROTOCOL").into_owned();
+    let protocol = shown(&values.text_or_default("KAFKA_SECURITY_PROTOCOL"));
     let with_tls = protocol.ends_with("SSL");
     let problems_before = values.problems.len();
     if !with_tls {
@@ -68,7 +69,7 @@ fn login(values: &mut Values, protocol: &str) -> Option<SaslMechanism> {
     if mechanism == "AWS_MSK_IAM" {
         refuse_unused(
             values,
-            &["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"],
+            &SASL_SETTINGS[1..],
             &format!("{protocol} with KAFKA_SASL_MECHANISM=AWS_MSK_IAM takes the AWS credentials"),
         );
         if protocol == "SASL_PLAINTEXT" {
@@ -76,18 +77,42 @@ fn login(values: &mut Values, protocol: &str) -> Option<SaslMechanism> {
         }
         return Some(SaslMechanism::AwsMskIam);
     }
-    let password = password(values, &mechanism)?;
+    let login = match values.get("KAFKA_SASL_SECRET_ARN").cloned() {
+        Some(arn) => Login::Secret(secret(values, &arn)?),
+        None => Login::Password(password(values, &mechanism)?),
+    };
     Some(match mechanism.as_str() {
-        "PLAIN" => SaslMechanism::Plain(password),
-        "SCRAM-SHA-256" => SaslMechanism::Scram(Hash::Sha256, password),
-        _ => SaslMechanism::Scram(Hash::Sha512, password),
+        "PLAIN" => SaslMechanism::Plain(login),
+        "SCRAM-SHA-256" => SaslMechanism::Scram(Hash::Sha256, login),
+        _ => SaslMechanism::Scram(Hash::Sha512, login),
     })
+}
+
+/// Name and password are both in it.
+fn secret(values: &mut Values, arn: &Value) -> Option<SecretArn> {
+    for name in ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
+        if let Some(value) = values.get(name) {
+            let (ours, theirs) = (value.origin.clone(), &arn.origin);
+            values.problem(format!(
+                "{ours} and {theirs} are both set; the secret holds name and password"
+            ));
+        }
+    }
+    let parsed = SecretArn::parse(&arn.text);
+    if parsed.is_none() {
+        values.problem(format!(
+            "{}={} is not the ARN of a secret, like arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_loader-AbCdEf",
+            arn.origin,
+            shown(&arn.text)
+        ));
+    }
+    parsed
 }
 
 fn password(values: &mut Values, mechanism: &str) -> Option<Password> {
     for name in ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
         let Some(value) = values.get(name).cloned() else {
-            values.problem(format!("{name} is missing: KAFKA_SASL_MECHANISM={mechanism} needs it"));
+            values.problem(format!("{name} is missing: KAFKA_SASL_MECHANISM={mechanism} needs it, or KAFKA_SASL_SECRET_ARN"));
             continue;
         };
         let origin = value.origin;

@@ -1,5 +1,8 @@
 //! What the command line and the environment say, and what is understood: one line a case.
 
+#[path = "tests/logins.rs"]
+mod logins;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
@@ -89,6 +92,7 @@ fn a_run_on_aws() {
         s3_endpoint: None,
         dynamodb_endpoint: None,
         cloudwatch_endpoint: None,
+        secrets_endpoint: None,
         variant: Variant::default(),
         requester_pays: false,
         variables: AwsVariables::default(),
@@ -186,48 +190,6 @@ fn each_setting_takes_effect() {
     ];
     for (arguments, look, expected) in cases {
         assert_eq!(look(&run_of(LOCAL, arguments)), *expected, "{arguments}");
-    }
-}
-
-#[test]
-fn logins() {
-    let me = "KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD_FILE=/secret";
-    let aws = "AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=S";
-    for (variables, expected) in [
-        (
-            "SASL_PLAINTEXT KAFKA_SASL_MECHANISM=plain",
-            "Plain(Password { username: \"me\", password: (secret) })",
-        ),
-        (
-            "SASL_SSL KAFKA_SASL_MECHANISM=scram-sha-512",
-            "Scram(Sha512, Password { username: \"me\", password: (secret) })",
-        ),
-        ("SASL_SSL KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AwsMskIam"),
-    ] {
-        let rest = if variables.contains("IAM") { aws } else { me };
-        let settings = run_of(&format!("{LOCAL} KAFKA_SECURITY_PROTOCOL={variables} {rest}"), "");
-        assert_eq!(format!("{:?}", settings.security.login.unwrap()), expected);
-        assert_eq!(settings.security.tls.is_some(), variables.starts_with("SASL_SSL"));
-        assert_eq!(settings.aws.is_some(), variables.contains("IAM"), "{variables}");
-    }
-}
-
-#[test]
-fn plaintext_to_elsewhere_is_a_warning() {
-    let login = "KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD=p";
-    for (variables, expected) in [
-        ("KAFKA_BOOTSTRAP_SERVERS=localhost,127.0.0.1,[::1]:9", None),
-        ("KAFKA_BOOTSTRAP_SERVERS=localhost,b-1:9092", Some("rows go to b-1:9092 in plain text")),
-        ("KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SSL", None),
-        (
-            "KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT LOGIN",
-            Some("login and rows go to b-1:9092 in plain text"),
-        ),
-    ] {
-        let variables = variables.replace("LOGIN", login);
-        let warnings = parsed(&format!("{LOCAL} {variables}"), "").warnings;
-        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{variables}: {warnings:?}");
-        assert!(warnings.iter().zip(expected).all(|(warning, words)| warning.contains(words)));
     }
 }
 
@@ -390,7 +352,7 @@ fn what_is_wrong_is_said() {
         (
             "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=plain KAFKA_SASL_USERNAME=me",
             "",
-            "KAFKA_SASL_PASSWORD is missing: KAFKA_SASL_MECHANISM=PLAIN needs it",
+            "KAFKA_SASL_PASSWORD is missing: KAFKA_SASL_MECHANISM=PLAIN needs it, or KAFKA_SASL_SECRET_ARN",
         ),
         (
             "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=SCRAM-SHA-256 KAFKA_SASL_USERNAME=m\u{fc} KAFKA_SASL_PASSWORD=p",
@@ -430,7 +392,22 @@ fn what_is_wrong_is_said() {
         (
             "KAFKA_SASL_SECRET_ARN=arn",
             "",
-            "KAFKA_SASL_SECRET_ARN is set, but this version does not ask Secrets Manager",
+            "KAFKA_SASL_SECRET_ARN is set, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT has no login",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=AWS_MSK_IAM",
+            "--kafka-sasl-secret-arn arn",
+            "--kafka-sasl-secret-arn is set, but KAFKA_SECURITY_PROTOCOL=SASL_SSL with KAFKA_SASL_MECHANISM=AWS_MSK_IAM takes the AWS credentials",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_PASSWORD=p KAFKA_SASL_SECRET_ARN=arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            "",
+            "KAFKA_SASL_PASSWORD and KAFKA_SASL_SECRET_ARN are both set; the secret holds name and password",
+        ),
+        (
+            "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_SECRET_ARN=arn:aws:kms:eu-west-1:1:key/x",
+            "",
+            "KAFKA_SASL_SECRET_ARN=arn:aws:kms:eu-west-1:1:key/x is not the ARN of a secret, like arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_loader-AbCdEf",
         ),
         (
             "KAFKA_CLIENT=compat",

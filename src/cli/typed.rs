@@ -43,7 +43,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         || logs_in_with_aws
         || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }))
         || metrics.to == MetricsTo::CloudWatch;
-    let aws = uses_aws.then(|| aws(values));
+    let aws = uses_aws.then(|| aws(values, places.security.as_ref()));
     if !values.problems.is_empty() {
         return None;
     }
@@ -440,9 +440,17 @@ fn on_bad_row(values: &mut Values, main: Option<&str>) -> Option<OnBadRow> {
     Some(OnBadRow::SetAside { topic: topic? })
 }
 
-pub(super) fn aws(values: &mut Values) -> Aws {
+pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws {
     values.check_aws();
     let region = values.text("AWS_REGION").map(str::to_owned);
+    // Where all else is local, the secret's own is the only one that matters; S3 tells the
+    // bucket's.
+    let secret = security.and_then(KafkaSecurity::secret);
+    let region = region.or_else(|| {
+        let has_table = values.get("DYNAMODB_TABLE").is_some()
+            || values.text("CHECKPOINT").is_some_and(|place| place.starts_with("dynamodb:"));
+        secret.filter(|_| !has_table).map(|arn| arn.region().to_owned())
+    });
     if let Some(value) = values.get("AWS_REGION").filter(|value| !is_region(&value.text)) {
         let (origin, text) = (value.origin.clone(), shown(&value.text));
         values.problem(format!("{origin}={text} is not the name of a region, like eu-west-1"));
@@ -456,6 +464,7 @@ pub(super) fn aws(values: &mut Values) -> Aws {
     let s3_endpoint = endpoint("AWS_ENDPOINT_URL_S3");
     let dynamodb_endpoint = endpoint("AWS_ENDPOINT_URL_DYNAMODB");
     let cloudwatch_endpoint = endpoint("AWS_ENDPOINT_URL_CLOUDWATCH");
+    let secrets_endpoint = endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER");
     let sts_endpoint = endpoint("AWS_ENDPOINT_URL_STS");
     let is = |name: &str, word: &str| values.text_or_default(name) == word;
     let mut variables = AwsVariables::default();
@@ -469,6 +478,7 @@ pub(super) fn aws(values: &mut Values) -> Aws {
         s3_endpoint,
         dynamodb_endpoint,
         cloudwatch_endpoint,
+        secrets_endpoint,
         variant: Variant {
             fips: is("AWS_USE_FIPS_ENDPOINT", "true"),
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),

@@ -15,12 +15,14 @@ use csv_to_kafka::port::http::Http;
 use csv_to_kafka::port::kafka::{AwsLogin, Security};
 use csv_to_kafka::port::machine::Machine;
 use csv_to_kafka::port::s3::S3;
+use csv_to_kafka::port::secrets_manager::SecretLogin;
 use csv_to_kafka::settings::{
     Aws, CheckpointAt, KafkaSecurity, Metrics as MetricsSetting, MetricsTo, Settings, SourceAt,
 };
 use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::dynamodb::Table;
 use csv_to_kafka::wire::s3::Place;
+use csv_to_kafka::wire::secrets_manager::SecretArn;
 
 use super::{Variables, kafka, log_in, one_problem};
 
@@ -100,7 +102,7 @@ impl<'a> Lazy<'a> {
         })
     }
 
-    /// What logs in at Kafka with a role of AWS.
+    /// What logs in at Kafka with a role of AWS, or with a password that AWS keeps.
     pub(crate) fn login(
         &mut self,
         security: &KafkaSecurity,
@@ -110,7 +112,10 @@ impl<'a> Lazy<'a> {
         }
         let services = self.services()?;
         let credentials = services.credentials.clone();
-        Ok(Some(AwsLogin { credentials, region: services.region.clone() }))
+        Ok(Some(match security.secret() {
+            Some(arn) => AwsLogin::Secret(services.secret(arn)),
+            None => AwsLogin::Role { credentials, region: services.region.clone() },
+        }))
     }
 
     pub(crate) fn services(&mut self) -> Result<&Services<'a>, Box<Stop>> {
@@ -203,6 +208,12 @@ impl<'a> Services<'a> {
                 && dynamodb_endpoint.is_none());
         let (credentials, http) = (self.credentials.clone(), self.http.clone());
         AwsAccount::new(credentials, http, &self.region, *variant, variables, asks)
+    }
+
+    fn secret(&self, arn: &SecretArn) -> SecretLogin {
+        let endpoint = self.aws.secrets_endpoint.as_deref();
+        let credentials = self.credentials.clone();
+        SecretLogin::new(self.http.clone(), credentials, arn.clone(), endpoint, self.aws.variant)
     }
 
     pub(crate) fn dynamodb(&self, table: &str) -> DynamoDb {

@@ -2,11 +2,11 @@
 
 use crate::flow::ports::{Fault, Ledger, LedgerPage, Listed, Stored};
 use crate::limits::{ITEM_BYTES_MAX, LEDGER_ANSWER_BYTES_MAX, LIST_ANSWER_BYTES_MAX};
+use crate::port::aws_json::{Call, Service, service_url};
 use crate::port::credentials::Credentials;
-use crate::port::http::{Failed, Http, Request, wall_ms};
+use crate::port::http::Http;
 use crate::stop::{Peer, Stop};
-use crate::wire::aws_endpoint::{Variant, url};
-use crate::wire::aws_sign::{Scope, Unsigned, sign};
+use crate::wire::aws_endpoint::Variant;
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
 use crate::wire::dynamodb::{
     CONTENT_TYPE, GET_TARGET, Reply, SCAN_TARGET, Table, TooLarge, UPDATE_TARGET, get_item, reply,
@@ -14,10 +14,8 @@ use crate::wire::dynamodb::{
 };
 
 pub struct DynamoDb {
-    http: Http,
+    service: Service,
     table: Table,
-    url: String,
-    credentials: Credentials,
 }
 
 impl DynamoDb {
@@ -28,40 +26,32 @@ impl DynamoDb {
         variant: Variant,
         credentials: Credentials,
     ) -> DynamoDb {
-        let url = match endpoint {
-            Some(endpoint) => format!("{endpoint}/"),
-            None => format!("{}/", url("dynamodb", &table.region, variant)),
+        let service = Service {
+            http,
+            credentials,
+            name: "dynamodb",
+            region: table.region.clone(),
+            url: service_url("dynamodb", &table.region, endpoint, variant),
+            content_type: CONTENT_TYPE,
+            peer: Peer::Ledger,
         };
-        DynamoDb { http, table, url, credentials }
+        DynamoDb { service, table }
     }
 
     fn call(&self, target: &'static str, body: &[u8], repeatable: bool) -> Result<Reply, Fault> {
         let place = format!("DynamoDB table {} in {}", self.table.name, self.table.region);
-        let keys = self.credentials.current(Peer::Ledger)?;
-        let mut headers = vec![
-            ("content-type".to_owned(), CONTENT_TYPE.to_owned()),
-            ("x-amz-target".to_owned(), target.to_owned()),
-        ];
-        let request = Unsigned { method: "POST", url: &self.url, headers: &headers, body };
-        let scope = Scope { service: "dynamodb", region: &self.table.region, wall_ms: wall_ms() };
-        let signed = sign(&request, &scope, &keys).map_err(|problem| {
-            let problem = format!("{place}: {problem}");
-            let advice = "Mend AWS_REGION and AWS_ENDPOINT_URL_DYNAMODB";
-            Fault::last(Stop::refused(Peer::Ledger, problem, advice))
-        })?;
-        headers.extend(signed);
-        let request = Request { body: Some(body), url: &self.url, headers: &headers, repeatable };
-        let failed = |failed: Failed| failed.into_fault(Peer::Ledger, &place);
-        let mut answer = self.http.send(&request).map_err(failed)?;
-        answer.check_clock(Peer::Ledger)?;
-        let bytes_max =
+        let answer_bytes_max =
             if target == SCAN_TARGET { LIST_ANSWER_BYTES_MAX } else { LEDGER_ANSWER_BYTES_MAX };
-        let body = answer.read_all(bytes_max).map_err(failed)?;
+        let call = Call { place: &place, target, body, repeatable, answer_bytes_max };
+        let (answer, body) = self.service.call(&call)?;
+        answer.check_clock(Peer::Ledger)?;
         let action = target.rsplit('.').next().unwrap_or(target);
         let crc32 = answer.header("x-amz-crc32");
         match reply(&self.table, action, answer.status(), crc32, &body) {
             Reply::Passing { problem } => Err(Fault::passing(problem)),
-            Reply::Expired { problem } => Err(self.credentials.expired(Peer::Ledger, problem)),
+            Reply::Expired { problem } => {
+                Err(self.service.credentials.expired(Peer::Ledger, problem))
+            }
             Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Ledger)),
             Reply::Final { problem, advice } => {
                 Err(Fault::last(Stop::refused(Peer::Ledger, problem, advice)))

@@ -4,6 +4,7 @@
     reason = "this is the layer that reads clocks and environment"
 )]
 
+mod aws_json;
 pub mod cloudwatch;
 pub mod console;
 pub mod credentials;
@@ -20,6 +21,7 @@ pub mod machine;
 pub mod partition_file;
 pub mod resolve;
 pub mod s3;
+pub mod secrets_manager;
 pub mod segments;
 pub mod small_file;
 pub mod stream;

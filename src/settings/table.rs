@@ -46,8 +46,6 @@ pub enum Takes {
     Later(&'static str),
 }
 
-const NO_SECRETS_MANAGER: &str = "this version does not ask Secrets Manager";
-
 /// Every setting, in the order in which a reader meets them.
 pub const TABLE: &[Setting] = &[
     plain(
@@ -130,6 +128,13 @@ pub const TABLE: &[Setting] = &[
     ),
     plain("KAFKA_SASL_USERNAME", Group::Security, Takes::Text("name"), "", "Who logs in"),
     secret("KAFKA_SASL_PASSWORD", Group::Security, Takes::Text("password"), "Its password"),
+    plain(
+        "KAFKA_SASL_SECRET_ARN",
+        Group::Security,
+        Takes::Text("ARN"),
+        "",
+        "The secret that holds both, in Secrets Manager",
+    ),
     plain(
         "KAFKA_SSL_CA_FILE",
         Group::Security,
@@ -394,7 +399,13 @@ pub const TABLE: &[Setting] = &[
         "The same for metrics alone",
     ),
     plain("AWS_ENDPOINT_URL_STS", Group::Aws, Takes::Text("URL"), "", "The same for roles alone"),
-    later(Group::Later, "KAFKA_SASL_SECRET_ARN", NO_SECRETS_MANAGER),
+    plain(
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        Group::Aws,
+        Takes::Text("URL"),
+        "",
+        "The same for Secrets Manager alone",
+    ),
 ];
 
 /// How a secret may also be given: the name of a file that holds it.

@@ -6,8 +6,8 @@ use super::start::{self, Start};
 use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Header, KafkaSecurity, KafkaTls, Level, Log, LogFormat,
-    Metrics, MetricsTo, OnBadRow, Password, SaslMechanism, Secret, Server, Settings, SourceAt,
-    Verify,
+    Login, Metrics, MetricsTo, OnBadRow, Password, SaslMechanism, Secret, Server, Settings,
+    SourceAt, Verify,
 };
 use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::aws_endpoint::Variant;
@@ -62,7 +62,7 @@ fn settings() -> Settings {
             tls: Some(KafkaTls::default()),
             login: Some(SaslMechanism::Scram(
                 Hash::Sha512,
-                Password { username: "u".into(), password: secret() },
+                Login::Password(Password { username: "u".into(), password: secret() }),
             )),
         },
         compression: Compression::Zstd,
@@ -89,6 +89,7 @@ fn settings() -> Settings {
             s3_endpoint: Some("http://127.0.0.1:9000".into()),
             dynamodb_endpoint: None,
             cloudwatch_endpoint: None,
+            secrets_endpoint: None,
             variant: Variant::default(),
             requester_pays: false,
             variables,

@@ -21,9 +21,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits::{ITEM_BYTES_MAX, LIST_PAGE_JOBS};
+use crate::wire::aws_json::{Meaning, Said};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
 use crate::wire::checkpoint_json::{Damaged, from_typed, to_plain, to_typed};
-use crate::wire::http::one_line;
 
 /// Of all requests.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -246,72 +246,36 @@ pub fn reply(table: &Table, action: &str, status: u16, crc32: Option<&str>, body
         };
     }
     let answer = parsed.unwrap_or(Value::Null);
-    let text = |name: &str| answer.get(name).and_then(Value::as_str);
-    let kind = text("__type").unwrap_or_default();
-    let code = kind.rsplit('#').next().unwrap_or_default();
-    if code == "ConditionalCheckFailedException" {
+    let said = Said::of(status, &answer);
+    if said.code == "ConditionalCheckFailedException" {
         return match checkpoint(answer.get("Item")) {
             Ok(item) => Reply::ConditionFailed(item),
             Err(damaged) => damaged_item(&place, &damaged),
         };
     }
-    let message = text("message").or_else(|| text("Message")).unwrap_or("no message");
-    let said = one_line(message);
-    let named = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
-    judge(table, action, status, code, &said, format!("{place}: {named}: {said}"))
+    judge(table, action, &said, format!("{place}: {}", said.words()))
 }
 
-fn judge(
-    table: &Table,
-    action: &str,
-    status: u16,
-    code: &str,
-    said: &str,
-    problem: String,
-) -> Reply {
+fn judge(table: &Table, action: &str, said: &Said, problem: String) -> Reply {
     let Table { name, region } = table;
-    let advice = match code {
-        "ProvisionedThroughputExceededException"
-        | "ThrottlingException"
-        | "Throttling"
-        | "RequestLimitExceeded"
-        | "LimitExceededException"
-        | "InternalServerError"
-        | "InternalFailure"
-        | "ServiceUnavailable"
-        | "ServiceUnavailableException"
-        | "TransactionConflictException"
-        | "TransactionInProgressException"
-        | "ReplicatedWriteConflictException" => return Reply::Passing { problem },
-        "ExpiredTokenException" | "ExpiredToken" => return Reply::Expired { problem },
-        "RequestTimeTooSkewed" | "RequestExpired" => return Reply::ClockWrong { problem },
-        "InvalidSignatureException"
-            if said.contains("expired") || said.contains("not yet current") =>
-        {
-            return Reply::ClockWrong { problem };
+    let advice = match (said.meaning(), said.code.as_str()) {
+        (Meaning::Passing, _) => return Reply::Passing { problem },
+        (Meaning::Expired, _) => return Reply::Expired { problem },
+        (Meaning::ClockWrong, _) => return Reply::ClockWrong { problem },
+        (Meaning::Key, _) => {
+            "The table is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
-        _ if status >= 500 || status == 429 || status == 408 => {
-            return Reply::Passing { problem };
-        }
-        "ResourceNotFoundException" => format!(
+        (Meaning::Identity(advice), _) => advice.into(),
+        (Meaning::Other, "ResourceNotFoundException") => format!(
             "Create it: aws dynamodb create-table --region {region} --table-name {name} --attribute-definitions AttributeName=job_id,AttributeType=S --key-schema AttributeName=job_id,KeyType=HASH --billing-mode PAY_PER_REQUEST (or mend DYNAMODB_TABLE or AWS_REGION)"
         ),
-        "AccessDeniedException" => format!(
+        (Meaning::Other, "AccessDeniedException") => format!(
             "Allow dynamodb:{action} on arn:aws:dynamodb:{region}:<account>:table/{name} to the role of this machine"
         ),
-        "ValidationException" => {
+        (Meaning::Other, "ValidationException") => {
             "The key of the table must be job_id (type S, partition key) and nothing else. Create such a table, or mend DYNAMODB_TABLE".into()
         }
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-            "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them".into()
-        }
-        "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignatureException" => {
-            "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID, or AWS_REGION is not the region of the endpoint".into()
-        }
-        "MissingAuthenticationTokenException" | "MissingAuthenticationToken" => {
-            "The endpoint received no signature: is a proxy in the way?".into()
-        }
-        _ if (300..400).contains(&status) => {
+        _ if (300..400).contains(&said.status) => {
             "The endpoint sends us elsewhere: mend AWS_ENDPOINT_URL_DYNAMODB or AWS_REGION".into()
         }
         _ => "Mend what DynamoDB names, and start again".into(),

@@ -3,6 +3,7 @@
 pub mod append_check;
 pub mod aws_endpoint;
 pub mod aws_identity;
+pub mod aws_json;
 pub mod aws_profile;
 pub mod aws_sign;
 pub mod batch_writer;
@@ -24,6 +25,7 @@ pub mod record;
 pub mod record_batch;
 pub mod s3;
 pub mod sasl;
+pub mod secrets_manager;
 pub mod sequence;
 mod swar;
 pub mod xml;

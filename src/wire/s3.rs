@@ -242,7 +242,7 @@ fn past_the_end(place: &Place, asked: &Asked<'_>, headers: &Headers<'_>) -> Repl
 
 fn refusal(place: &Place, status: u16, headers: &Headers<'_>, error: &[u8]) -> Reply {
     let Error { code, message, region } = Error::parse(error);
-    let code = code.unwrap_or_default();
+    let code = one_line(&code.unwrap_or_default());
     let said = one_line(message.as_deref().unwrap_or_default());
     let named =
         if code.is_empty() { format!("HTTP {status}") } else { format!("{code} ({status})") };

@@ -7,8 +7,9 @@ and may do everything. So what may not be done is asked by SASL users.
 import subprocess
 from pathlib import Path
 
-from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, ResourcePatternType,
-                                   ResourceType)
+from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType,
+                                   ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism,
+                                   UserScramCredentialUpsertion)
 
 from .ground import free_port
 from .kafka import Cluster
@@ -19,7 +20,7 @@ LISTENERS = {
     "SASLPLAIN": "SASL_PLAINTEXT", "SASLSSL": "SASL_SSL", "SHORT": "SASL_SSL",
 }
 PASSWORDS = {name: f"marker-{name}-secret" for name in
-             ["full", "nobody", "writer", "reader", "scram256", "scram512"]}
+             ["full", "nobody", "writer", "reader", "exact", "scram256", "scram512"]}
 PASSWORDS["scram512"] = "märker-scram512-s€cret"
 # How long a login lasts on SHORT.
 SESSION_MS = 3000
@@ -81,8 +82,9 @@ class Secured(Cluster):
             "listener.name.othername.ssl.keystore.location": self.authority.store("other", "DNS:elsewhere.example"),
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             "listener.name.short.plain.connections.max.reauth.ms": SESSION_MS,
+            "listener.name.short.scram-sha-512.connections.max.reauth.ms": SESSION_MS,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512",
+            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512;User:rotated",
         }
         users = "".join(f' user_{name}="{password}"' for name, password in PASSWORDS.items()
                         if not name.startswith("scram"))
@@ -105,4 +107,18 @@ class Secured(Cluster):
         bindings = [AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{user}", "*",
                                AclOperation[operation], AclPermissionType.ALLOW) for operation in operations]
         for future in self.admin().create_acls(bindings).values():
+            future.result(60)
+
+    def forbid(self, user: str):
+        """Takes away all that was allowed."""
+        everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{user}", None,
+                                      AclOperation.ANY, AclPermissionType.ANY)
+        for future in self.admin().delete_acls([everything]).values():
+            future.result(60)
+
+    def set_scram(self, user: str, password: str):
+        """A user of SCRAM-SHA-512, made or given another password."""
+        change = UserScramCredentialUpsertion(user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096),
+                                              password.encode())
+        for future in self.admin().alter_user_scram_credentials([change]).values():
             future.result(60)

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::flow::ports::{Fault, Trouble};
 use crate::limits::{LOGIN_TURNS_MAX, SESSION_MARGIN_PARTS};
+use crate::port::secrets_manager::SecretLogin;
 use crate::port::stream::Deadline;
-use crate::settings::SaslMechanism;
+use crate::settings::{self, Password, SaslMechanism};
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::answers::{self, Authenticated, Handshaken};
 use crate::wire::kafka::requests::Ask;
@@ -38,7 +39,7 @@ pub(super) fn log_in(
             format!("the broker {} offers no login as Kafka 1.0 and later have it", link.server());
         return Err(refused(problem, "Use a newer broker, or KAFKA_SECURITY_PROTOCOL=SSL"));
     };
-    let mut conversation = begin(link, login)?;
+    let Begun { mut conversation, kept } = begin(link, login)?;
     link.exchange(&Ask::SaslHandshake { mechanism }, handshake, deadline)?;
     let answer = answers::sasl_handshake(link.frame(), handshake);
     let Handshaken { error_code, mechanisms } = answer.map_err(|bad| link.garbled(&bad))?;
@@ -53,6 +54,12 @@ pub(super) fn log_in(
         link.exchange(&Ask::SaslAuthenticate { word: &word }, authenticate, deadline)?;
         let answer = answers::sasl_authenticate(link.frame(), authenticate);
         let answer = answer.map_err(|bad| link.garbled(&bad))?;
+        if answer.error_code != 0
+            && let Some(secret) = kept
+        {
+            secret.forget();
+            return Err(rotated(link.server(), mechanism));
+        }
         if answer.error_code != 0 {
             return Err(final_failure(turned_away(link.server(), login, &answer)));
         }
@@ -70,25 +77,58 @@ pub(super) fn log_in(
     Err(refused(problem, "Look into the broker's log for the reason"))
 }
 
-fn begin(link: &Link, login: &Login) -> Result<Conversation, Failure> {
-    match &login.mechanism {
-        SaslMechanism::Plain(password) => Ok(Conversation::plain(password)),
-        SaslMechanism::Scram(hash, password) => {
+struct Begun<'a> {
+    conversation: Conversation,
+    /// The secret was fetched for an earlier login, and may have been replaced since.
+    kept: Option<&'a SecretLogin>,
+}
+
+fn begin<'a>(link: &Link, login: &'a Login) -> Result<Begun<'a>, Failure> {
+    let (conversation, kept) = match &login.mechanism {
+        SaslMechanism::Plain(source) => {
+            let (password, kept) = password(login, source)?;
+            (Conversation::plain(&password), kept)
+        }
+        SaslMechanism::Scram(hash, source) => {
+            let (password, kept) = password(login, source)?;
             let mut nonce = [0; NONCE_BYTES];
             getrandom::fill(&mut nonce).map_err(|why| Failure {
                 fault: Fault::passing(format!("the system gives no randomness: {why}")),
                 hung_up: false,
             })?;
-            Ok(Conversation::scram(*hash, password, &nonce))
+            (Conversation::scram(*hash, &password, &nonce), kept)
         }
-        SaslMechanism::AwsMskIam => signed(link, login).map(Conversation::Single),
+        SaslMechanism::AwsMskIam => (Conversation::Single(signed(link, login)?), None),
+    };
+    Ok(Begun { conversation, kept })
+}
+
+fn password<'a>(
+    login: &'a Login,
+    source: &settings::Login,
+) -> Result<(Password, Option<&'a SecretLogin>), Failure> {
+    match (source, &login.aws) {
+        (settings::Login::Password(password), _) => Ok((password.clone(), None)),
+        (settings::Login::Secret(_), Some(AwsLogin::Secret(secret))) => {
+            let held = secret.current().map_err(|fault| Failure { fault, hung_up: false })?;
+            Ok((held.password, (!held.is_fresh).then_some(secret)))
+        }
+        _ => unreachable!("a secret comes with what fetches it"),
     }
+}
+
+/// The next login is made with the secret as it is now.
+fn rotated(server: &str, mechanism: &str) -> Failure {
+    let problem = format!(
+        "{server} does not take the login with {mechanism} any more; the secret is fetched again"
+    );
+    Failure { fault: Fault::passing(problem), hung_up: false }
 }
 
 /// The region in the broker's name first: it is the one that the signature must have.
 fn signed(link: &Link, login: &Login) -> Result<Word, Failure> {
     let host = link.host();
-    let Some(AwsLogin { credentials, region }) = &login.aws else {
+    let Some(AwsLogin::Role { credentials, region }) = &login.aws else {
         unreachable!("the settings of AWS_MSK_IAM come with those of AWS")
     };
     let region = region_of(host).unwrap_or(region);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::port::credentials::Credentials;
+use crate::port::secrets_manager::SecretLogin;
 use crate::port::tls::Tls;
 use crate::settings::{KafkaSecurity, SaslMechanism};
 
@@ -16,15 +17,16 @@ pub struct Security {
 /// Who we are for the brokers.
 pub(super) struct Login {
     pub(super) mechanism: SaslMechanism,
-    /// For `AWS_MSK_IAM`.
+    /// For `AWS_MSK_IAM`, and for a password in Secrets Manager.
     pub(super) aws: Option<AwsLogin>,
 }
 
-/// Who we are for AWS.
-pub struct AwsLogin {
-    pub credentials: Credentials,
-    /// For brokers whose name holds none.
-    pub region: String,
+/// What AWS has to do with a login.
+pub enum AwsLogin {
+    /// It is a request that a role signs; the region is for brokers whose name holds none.
+    Role { credentials: Credentials, region: String },
+    /// Name and password are there.
+    Secret(SecretLogin),
 }
 
 impl Security {

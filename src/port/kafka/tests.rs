@@ -1,6 +1,7 @@
 //! The broker port against scripted peers: what they answer, cut, garble or leave out.
 
 mod login;
+mod messages;
 mod peer;
 
 use super::*;

@@ -15,7 +15,7 @@ use crate::wire::kafka::frame::{BadFrame, Foreign};
 use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::Lacks;
 
-use crate::settings::SaslMechanism;
+use crate::settings::{Login, SaslMechanism};
 use crate::wire::sasl::name;
 
 use super::KafkaConfig;
@@ -34,6 +34,8 @@ pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> F
             Fault::Passing(Trouble { problem, missing: Some(Missing::Topic), pause_ms: 0 })
         }
         TOPIC_AUTHORIZATION_FAILED | GROUP_AUTHORIZATION_FAILED | CLUSTER_AUTHORIZATION_FAILED => {
+            let missing = missing_right(request, topic);
+            let problem = format!("{problem}: this user lacks {missing}");
             Fault::last(Stop::refused(Peer::Broker, problem, grant(config)))
         }
         INVALID_TOPIC => Fault::last(Stop::refused(Peer::Broker, problem, "Mend KAFKA_TOPIC")),
@@ -192,11 +194,14 @@ pub(super) fn no_login(
     said: &str,
 ) -> Fault {
     let advice = match mechanism {
+        SaslMechanism::Plain(Login::Secret(_)) | SaslMechanism::Scram(_, Login::Secret(_)) => {
+            "Mend what the secret of KAFKA_SASL_SECRET_ARN holds; the user must be known for this mechanism (MSK: associate the secret with the cluster)"
+        }
         SaslMechanism::Plain(_) | SaslMechanism::Scram(..) => {
             "Mend KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE); the user must be known for this mechanism"
         }
         SaslMechanism::AwsMskIam => {
-            "Grant kafka-cluster:Connect on the cluster to the AWS identity of this run; the machine's clock must be right too"
+            "Grant kafka-cluster:Connect on the cluster to the AWS identity of this run; its credentials, the region (in the broker's name, else AWS_REGION) and the machine's clock must be right too"
         }
     };
     let problem = format!(
@@ -216,6 +221,19 @@ pub(super) fn show_bootstrap(config: &KafkaConfig) -> String {
     let servers: Vec<String> =
         config.bootstrap.iter().map(|(host, port)| show_server(host, *port)).collect();
     servers.join(",")
+}
+
+/// What of the ACLs a request stands on.
+fn missing_right(request: &str, topic: &str) -> String {
+    match request {
+        "Fetch" => format!("Read on topic {topic}"),
+        "Produce" => format!("Write on topic {topic}"),
+        "InitProducerId" => {
+            format!("Write on topic {topic} (before Kafka 2.8: IdempotentWrite on the cluster)")
+        }
+        "DescribeConfigs" => format!("DescribeConfigs on topic {topic}"),
+        _ => format!("Describe on topic {topic}, which Read and Write bring"),
+    }
 }
 
 fn grant(config: &KafkaConfig) -> String {

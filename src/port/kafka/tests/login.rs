@@ -3,13 +3,18 @@
 use super::super::{AwsLogin, KafkaConfig, KafkaPartition, Security};
 use super::peer::{ALL_WELL, Act, OFFERS, Peer, bytes, metadata, offers, offers_of, one, text};
 use super::{passing, stopped};
-use crate::flow::ports::Broker;
+use crate::flow::ports::{Broker, Fault};
 use crate::port::credentials::Credentials;
-use crate::settings::{KafkaSecurity, Password, SaslMechanism, Secret};
+use crate::port::http::Http;
+use crate::port::http_script::{self, answer};
+use crate::port::secrets_manager::SecretLogin;
+use crate::settings::{KafkaSecurity, Login, Password, SaslMechanism, Secret};
+use crate::wire::aws_endpoint::Variant;
 use crate::wire::sasl::scram::Hash;
+use crate::wire::secrets_manager::SecretArn;
 
-fn password() -> Password {
-    Password { username: "me".into(), password: Secret::new("hush".into()) }
+fn password() -> Login {
+    Login::Password(Password { username: "me".into(), password: Secret::new("hush".into()) })
 }
 
 fn partition(port: u16, mechanism: SaslMechanism) -> KafkaPartition {
@@ -18,8 +23,12 @@ fn partition(port: u16, mechanism: SaslMechanism) -> KafkaPartition {
         "AWS_SECRET_ACCESS_KEY" => Some("hush".to_owned()),
         _ => None,
     };
-    let aws =
-        AwsLogin { credentials: Credentials::from_environment(&keys), region: "eu-west-1".into() };
+    let credentials = Credentials::from_environment(&keys);
+    let aws = AwsLogin::Role { credentials, region: "eu-west-1".into() };
+    partition_with(port, mechanism, aws)
+}
+
+fn partition_with(port: u16, mechanism: SaslMechanism, aws: AwsLogin) -> KafkaPartition {
     let settings = KafkaSecurity { tls: None, login: Some(mechanism) };
     KafkaPartition::new(KafkaConfig {
         bootstrap: vec![("127.0.0.1".into(), port)],
@@ -210,4 +219,55 @@ fn answers_that_are_cut_or_foreign_are_asked_again_later() {
         assert!(trouble.problem.contains("127.0.0.1"), "{name}: {trouble:?}");
         peer.requests();
     }
+}
+
+#[test]
+fn a_secret_that_was_rotated_is_fetched_once_more() {
+    let wrong = || authenticate(58, Some("Invalid username or password"), b"", 0);
+    let secret = |password: &str| {
+        let text = format!(r#"{{"username": "me", "password": "{password}"}}"#);
+        answer("200 OK", "", &serde_json::json!({"SecretString": text}).to_string())
+    };
+    // The last secret is as wrong as the one before: fetched just now, it is final.
+    let manager =
+        http_script::Script::run(vec![vec![secret("one"), secret("two"), secret("three")]]);
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:AmazonMSK_x-AbCdEf";
+    let arn = SecretArn::parse(arn).unwrap();
+    let login = SecretLogin::new(
+        Http::new(&|_| None).unwrap(),
+        Credentials::from_environment(&|name| Some(name.to_owned())),
+        arn.clone(),
+        Some(&manager.endpoint),
+        Variant::default(),
+    );
+    let peer = Peer::start(|port| {
+        let refuse = || vec![sasl_offers(), handshake(0, &["PLAIN"]), wrong()];
+        let good = [&welcome(0)[..], &[metadata(port, &ALL_WELL)]].concat();
+        vec![good.clone(), refuse(), good, refuse(), refuse()]
+    });
+    let mechanism = SaslMechanism::Plain(Login::Secret(arn));
+    let mut partition = partition_with(peer.port, mechanism, AwsLogin::Secret(login));
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        partition.hang_up();
+        told.push(match partition.describe() {
+            Ok(_) => "good".to_owned(),
+            Err(Fault::Passing(trouble)) => trouble.problem,
+            Err(Fault::Final(stop)) => stop.to_string(),
+        });
+    }
+    drop(partition);
+    assert_eq!((&*told[0], &*told[2]), ("good", "good"));
+    assert!(told[1].contains("the secret is fetched again"), "{told:?}");
+    assert!(told[3].contains("the secret is fetched again"), "{told:?}");
+    assert!(told[4].contains("Mend what the secret of KAFKA_SASL_SECRET_ARN holds"), "{told:?}");
+    assert!(!told.concat().contains("three"), "{told:?}");
+    let said: Vec<String> = peer
+        .requests()
+        .iter()
+        .filter(|request| api_key(request) == 36)
+        .map(|request| String::from_utf8_lossy(request).rsplit('\0').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(said, ["one", "one", "two", "two", "three"]);
+    assert_eq!(manager.requests().len(), 3);
 }

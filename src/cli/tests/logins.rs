@@ -1,0 +1,72 @@
+//! How brokers are spoken to, and who we are for them.
+
+use super::*;
+
+#[test]
+fn logins() {
+    let me = "KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD_FILE=/secret";
+    let aws = "AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=S";
+    for (variables, expected) in [
+        (
+            "SASL_PLAINTEXT KAFKA_SASL_MECHANISM=plain",
+            "Plain(Password(Password { username: \"me\", password: (secret) }))",
+        ),
+        (
+            "SASL_SSL KAFKA_SASL_MECHANISM=scram-sha-512",
+            "Scram(Sha512, Password(Password { username: \"me\", password: (secret) }))",
+        ),
+        ("SASL_SSL KAFKA_SASL_MECHANISM=AWS_MSK_IAM", "AwsMskIam"),
+    ] {
+        let rest = if variables.contains("IAM") { aws } else { me };
+        let settings = run_of(&format!("{LOCAL} KAFKA_SECURITY_PROTOCOL={variables} {rest}"), "");
+        assert_eq!(format!("{:?}", settings.security.login.unwrap()), expected);
+        assert_eq!(settings.security.tls.is_some(), variables.starts_with("SASL_SSL"));
+        assert_eq!(settings.aws.is_some(), variables.contains("IAM"), "{variables}");
+    }
+}
+
+#[test]
+fn a_login_in_secrets_manager() {
+    let arn = "arn:aws:secretsmanager:us-west-2:1:secret:AmazonMSK_x-AbCdEf";
+    let login = format!(
+        "KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=SCRAM-SHA-512 KAFKA_SASL_SECRET_ARN={arn} AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=S"
+    );
+    // Where nothing else is on AWS, its region is the one that counts.
+    for (more, region, endpoint) in [
+        ("", "us-west-2", None),
+        ("AWS_REGION=eu-west-1", "eu-west-1", None),
+        ("AWS_ENDPOINT_URL=http://a:1", "us-west-2", Some("http://a:1")),
+        (
+            "AWS_ENDPOINT_URL=http://a:1 AWS_ENDPOINT_URL_SECRETS_MANAGER=http://b:2/",
+            "us-west-2",
+            Some("http://b:2"),
+        ),
+    ] {
+        let settings = run_of(&format!("{LOCAL} {login} {more}"), "");
+        assert_eq!(settings.security.secret().unwrap().to_string(), arn);
+        let aws = settings.aws.unwrap();
+        assert_eq!(aws.region.as_deref(), Some(region), "{more}");
+        assert_eq!(aws.secrets_endpoint.as_deref(), endpoint, "{more}");
+    }
+    let bare = REMOTE.split(" AWS_REGION").next().expect("its start");
+    assert_eq!(run_of(&format!("{bare} {login}"), "").aws.unwrap().region, None);
+}
+
+#[test]
+fn plaintext_to_elsewhere_is_a_warning() {
+    let login = "KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_USERNAME=me KAFKA_SASL_PASSWORD=p";
+    for (variables, expected) in [
+        ("KAFKA_BOOTSTRAP_SERVERS=localhost,127.0.0.1,[::1]:9", None),
+        ("KAFKA_BOOTSTRAP_SERVERS=localhost,b-1:9092", Some("rows go to b-1:9092 in plain text")),
+        ("KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SSL", None),
+        (
+            "KAFKA_BOOTSTRAP_SERVERS=b-1 KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT LOGIN",
+            Some("login and rows go to b-1:9092 in plain text"),
+        ),
+    ] {
+        let variables = variables.replace("LOGIN", login);
+        let warnings = parsed(&format!("{LOCAL} {variables}"), "").warnings;
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{variables}: {warnings:?}");
+        assert!(warnings.iter().zip(expected).all(|(warning, words)| warning.contains(words)));
+    }
+}

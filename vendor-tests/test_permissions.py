@@ -1,0 +1,289 @@
+"""The tables of "Permissions" in docs/operations.md, line by line: with all of them a command works, with
+one less it says which. ACLs on a real broker, IAM on ministack, which checks each action; what KMS says,
+which no stand-in does, by answers as AWS documents them.
+"""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import csvgen
+from lab.consumer import log_range
+from lab.httpproxy import Answer, HttpProxy
+from lab.job import MEND, Job
+from lab.s3 import Identity, client
+from lab.secured import PASSWORDS, Secured
+from test_credentials import Account
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "operations.md"
+ROWS = 500
+BAD = b"id,name\n1,a\n2,b,too many\n3,c\n"
+GOOD = "".join(["id,name\n"] + [f"{n},name {n}\n" for n in range(ROWS)]).encode()
+
+
+def lines(heading: str, columns: int) -> list[list[str]]:
+    """The first table under a heading, without its head and code signs."""
+    section = DOCUMENT.read_text().split(f"\n### {heading}\n")[1].split("\n### ")[0]
+    rows = [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+            for line in section.splitlines() if line.startswith("|")]
+    table = []
+    for row in rows[2:]:
+        if len(row) != columns:
+            break
+        table.append(row)
+    assert table, f"no table under {heading}"
+    return table
+
+
+ACLS = lines("Kafka: ACLs", 4)
+ACTIONS = [line for line in lines("AWS: IAM actions", 4)]
+
+
+def test_the_tables_are_whole():
+    """Nothing that a message asks for is missing here, and no more is granted."""
+    assert {tuple(line[:3]) for line in ACLS} == {
+        ("run", "topic KAFKA_TOPIC", "Write"), ("run", "topic KAFKA_TOPIC", "Read"),
+        ("run", "topic KAFKA_TOPIC", "DescribeConfigs"),
+        ("run with ON_BAD_ROW=dlq", "topic KAFKA_DLQ_TOPIC", "Write"),
+        ("run with ON_BAD_ROW=dlq", "topic KAFKA_DLQ_TOPIC", "Read"), ("verify", "topic KAFKA_TOPIC", "Read"),
+        ("dlq", "topic KAFKA_DLQ_TOPIC", "Read")}
+    assert {line[1] for line in ACTIONS} == {"s3:GetObject", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Scan"}
+
+
+# -- Kafka ---------------------------------------------------------------------------------
+
+OPERATIONS = {"Write": "WRITE", "Read": "READ", "DescribeConfigs": "DESCRIBE_CONFIGS"}
+
+
+@pytest.fixture(scope="module")
+def broker(ground):
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS_LAB"):
+        pytest.skip("needs a broker of its own")
+    secured = Secured("4.1.0", ground / "permissions")
+    yield secured.start()
+    secured.stop()
+
+
+def kafka_job(lab, broker, source: bytes, **settings) -> Job:
+    path = lab.dir / f"{lab.name('in')}.csv"
+    path.write_bytes(source)
+    return lab.job(None, lab.topic(broker), broker, DYNAMODB_TABLE=None, **{
+        "SOURCE": path, "CHECKPOINT": f"file:{path}.ledger", "KAFKA_BOOTSTRAP_SERVERS": broker.at("SASLPLAIN"),
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "exact",
+        "KAFKA_SASL_PASSWORD": PASSWORDS["exact"], **settings})
+
+
+def topics_of(job) -> dict:
+    return {"topic KAFKA_TOPIC": job.settings["KAFKA_TOPIC"], "topic KAFKA_DLQ_TOPIC": job.settings.get("KAFKA_DLQ_TOPIC")}
+
+
+def grant(broker, job, wanted):
+    broker.forbid("exact")
+    for _, on, operation, _ in wanted:
+        broker.allow("exact", topics_of(job)[on], OPERATIONS[operation])
+    # The authorizer hears of it a moment later than whoever asked.
+    time.sleep(0.3)
+
+
+def wanted_by(command: str):
+    return [line for line in ACLS if line[0] == command or command.startswith(line[0] + " ")]
+
+
+def test_acls_of_a_run(lab, broker):
+    for missing in [None, *wanted_by("run")]:
+        job = kafka_job(lab, broker, GOOD)
+        grant(broker, job, [line for line in wanted_by("run") if line is not missing])
+        topic = job.settings["KAFKA_TOPIC"]
+        if missing is None or "warning" in missing[3]:
+            run = job.run()
+            assert log_range(broker.bootstrap, topic) == (0, ROWS)
+            continue
+        run = job.run(expect=MEND, seconds=60)
+        for word in ["TOPIC_AUTHORIZATION_FAILED", missing[2].upper(), f"--operation {missing[2]}", topic]:
+            assert word in run.said, f"{missing}: {word} is not in:\n{run.said}"
+        assert log_range(broker.bootstrap, topic) == (0, 0), missing
+
+
+def test_acls_of_dead_letters(lab, broker):
+    of_both = wanted_by("run with ON_BAD_ROW=dlq")
+    of_dlq = [line for line in of_both if "DLQ" in line[1]]
+    for missing in [None, *of_dlq]:
+        job = kafka_job(lab, broker, BAD, ON_BAD_ROW="dlq", KAFKA_DLQ_TOPIC=lab.topic(broker))
+        grant(broker, job, [line for line in of_both if line is not missing])
+        dead = job.settings["KAFKA_DLQ_TOPIC"]
+        if missing is None:
+            job.run()
+            assert log_range(broker.bootstrap, dead) == (0, 1)
+            # To look at them takes less.
+            grant(broker, job, wanted_by("dlq"))
+            assert "too many" in job.run("dlq", job.settings["JOB_ID"]).said
+            grant(broker, job, [])
+            run = job.run("dlq", job.settings["JOB_ID"], expect=MEND, seconds=60)
+            assert "TOPIC_AUTHORIZATION_FAILED" in run.said and dead in run.said, run.said
+            continue
+        run = job.run(expect=MEND, seconds=60)
+        for word in ["TOPIC_AUTHORIZATION_FAILED", missing[2].upper(), dead]:
+            assert word in run.said, f"{missing}: {word} is not in:\n{run.said}"
+        assert log_range(broker.bootstrap, job.settings["KAFKA_TOPIC"]) == (0, 0), missing
+
+
+def test_acls_of_verify(lab, broker):
+    job = kafka_job(lab, broker, GOOD)
+    grant(broker, job, wanted_by("run"))
+    job.run()
+    grant(broker, job, wanted_by("verify"))
+    job.run("verify", job.settings["JOB_ID"])
+    grant(broker, job, [])
+    run = job.run("verify", job.settings["JOB_ID"], expect=MEND, seconds=60)
+    assert "TOPIC_AUTHORIZATION_FAILED" in run.said and "READ" in run.said, run.said
+
+
+def test_status_asks_no_broker(lab, broker):
+    job = kafka_job(lab, broker, GOOD)
+    grant(broker, job, wanted_by("run"))
+    job.run()
+    broker.forbid("exact")
+    job.run("status", job.settings["JOB_ID"])
+
+
+# -- AWS -----------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def account(ground):
+    account = Account(ground / "iam", AUTH="true")
+    root = client("iam", account.endpoint, Identity("test", "test"))
+    root.create_user(UserName="exact")
+    key = root.create_access_key(UserName="exact")["AccessKey"]
+    account.exact = Identity(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def allow(*statements):
+        # A policy may not be empty.
+        none = [{"Effect": "Allow", "Action": ["iam:ListUsers"], "Resource": ["*"]}]
+        document = {"Version": "2012-10-17", "Statement": list(statements) or none}
+        root.put_user_policy(UserName="exact", PolicyName="exact", PolicyDocument=json.dumps(document))
+    account.allow = allow
+    account.s3 = client("s3", account.endpoint, account.user)
+    client("dynamodb", account.endpoint, account.user).create_table(
+        TableName="ledger", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "job_id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}])
+    account.s3.put_object(Bucket="lab-credentials", Key="exact.csv", Body=GOOD)
+    yield account
+    account.server.kill()
+
+
+def aws_job(lab, account, **settings) -> Job:
+    return lab.job(None, lab.topic(), **{
+        "S3_BUCKET": "lab-credentials", "S3_KEY": "exact.csv", "DYNAMODB_TABLE": "ledger",
+        "AWS_ENDPOINT_URL": account.endpoint, "AWS_ENDPOINT_URL_S3": None, "AWS_ENDPOINT_URL_DYNAMODB": None,
+        "AWS_ACCESS_KEY_ID": account.exact.access_key, "AWS_SECRET_ACCESS_KEY": account.exact.secret_key, **settings})
+
+
+def statement(line) -> dict:
+    arn = (line[2].replace("BUCKET/KEY", "lab-credentials/exact.csv").replace("REGION", "us-east-1")
+           .replace("ACCOUNT", "000000000000").replace("TABLE", "ledger"))
+    return {"Effect": "Allow", "Action": [line[1]], "Resource": [arn]}
+
+
+def actions_of(command: str):
+    return [line for line in ACTIONS if command in re.split(r", ", line[0])]
+
+
+def named(said: str, line) -> bool:
+    arn = statement(line)["Resource"][0].replace("000000000000", "<account>")
+    return line[1] in said and arn in said
+
+
+def test_actions_of_a_run(lab, account):
+    wanted = actions_of("run")
+    for missing in [None, *wanted]:
+        job = aws_job(lab, account)
+        account.allow(*[statement(line) for line in wanted if line is not missing])
+        run = job.run(expect=0 if missing is None else MEND, seconds=60)
+        rows = (0, ROWS if missing is None else 0)
+        assert log_range(lab.kafka.bootstrap, job.settings["KAFKA_TOPIC"]) == rows, missing
+        assert missing is None or named(run.said, missing), f"{missing}:\n{run.said}"
+
+
+def test_actions_of_verify_and_status(lab, account):
+    job = aws_job(lab, account)
+    account.allow(*[statement(line) for line in actions_of("run")])
+    job.run()
+    for command, arguments in [("verify", ["verify", job.settings["JOB_ID"]]), ("status", ["status", job.settings["JOB_ID"]]),
+                               ("status --all", ["status", "--all"])]:
+        wanted = actions_of(command)
+        assert wanted, command
+        for missing in [None, *wanted]:
+            account.allow(*[statement(line) for line in wanted if line is not missing])
+            goes_on = missing is None or "warning" in missing[3]
+            # Other jobs of the table may have failed.
+            code = MEND if not goes_on else (0, MEND) if command == "status --all" else 0
+            run = job.run(*arguments, expect=code, seconds=60)
+            assert not goes_on or "AccessDenied" not in run.said or missing, run.said
+            assert missing is None or named(run.said, missing), f"{command}, {missing}:\n{run.said}"
+
+
+# -- KMS, told apart from the service that asked it ----------------------------------------
+
+ROLE = "arn:aws:sts::123456789012:assumed-role/loader/csv-to-kafka"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+NOT_ALLOWED = (f"User: {ROLE} is not authorized to perform: kms:Decrypt on resource: {KEY} because no identity-based "
+               "policy allows the kms:Decrypt action")
+
+
+def s3_says(code: str, message: str, status: int = 403) -> Answer:
+    return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode(),
+                  {"Content-Type": "application/xml"})
+
+
+def json_says(code: str, message: str) -> Answer:
+    return Answer(400, json.dumps({"__type": f"com.amazonaws#{code}", "message": message}).encode(),
+                  {"Content-Type": "application/x-amz-json-1.0"})
+
+
+@pytest.mark.parametrize("answer, asks_for", [
+    (s3_says("AccessDenied", NOT_ALLOWED), "kms:Decrypt"),
+    (s3_says("KMS.DisabledException", f"{KEY} is disabled.", 400), "kms:Decrypt"),
+    (s3_says("KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", 400), "kms:Decrypt"),
+    (s3_says("AccessDenied", "Access Denied"), "s3:GetObject"),
+], ids=["no kms:Decrypt", "disabled key", "deleted key", "no s3:GetObject"])
+def test_kms_behind_s3(lab, account, answer, asks_for):
+    with HttpProxy(account.endpoint, lambda request: answer) as s3:
+        run = aws_job(lab, account, AWS_ENDPOINT_URL_S3=s3.endpoint, DYNAMODB_TABLE=None,
+                      CHECKPOINT=f"file:{lab.dir}/ledger.json").run(expect=MEND)
+    told_apart(run.said, asks_for, "s3:GetObject")
+
+
+@pytest.mark.parametrize("answer, asks_for", [
+    (json_says("AccessDeniedException", NOT_ALLOWED), "kms:Decrypt"),
+    (json_says("ValidationException", "The table is inaccessible: its encryption credentials (KMS key) can not be used"), "kms:Decrypt"),
+    (json_says("AccessDeniedException", f"User: {ROLE} is not authorized to perform: dynamodb:GetItem"), "dynamodb:GetItem"),
+], ids=["no kms:Decrypt", "lost key", "no dynamodb:GetItem"])
+def test_kms_behind_dynamodb(lab, account, answer, asks_for):
+    with HttpProxy(account.endpoint, lambda request: answer) as dynamodb:
+        run = aws_job(lab, account, AWS_ENDPOINT_URL_DYNAMODB=dynamodb.endpoint).run(expect=MEND)
+    told_apart(run.said, asks_for, "Allow dynamodb:GetItem")
+
+
+@pytest.mark.parametrize("answer, asks_for", [
+    (json_says("AccessDeniedException", "Access to KMS is not allowed"), "kms:Decrypt"),
+    (json_says("DecryptionFailure", "Secrets Manager can't decrypt the protected secret text using the provided KMS key."), "kms:Decrypt"),
+    (json_says("AccessDeniedException", f"User: {ROLE} is not authorized to perform: secretsmanager:GetSecretValue"), "secretsmanager:GetSecretValue"),
+], ids=["no kms:Decrypt", "decryption failure", "no GetSecretValue"])
+def test_kms_behind_secrets_manager(lab, account, broker, answer, asks_for):
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:AmazonMSK_x-AbCdEf"
+    with HttpProxy(account.endpoint, lambda request: answer) as secrets:
+        job = kafka_job(lab, broker, GOOD, KAFKA_SASL_USERNAME=None, KAFKA_SASL_PASSWORD=None, KAFKA_SASL_SECRET_ARN=arn,
+                        AWS_ENDPOINT_URL_SECRETS_MANAGER=secrets.endpoint)
+        run = job.run(expect=MEND)
+    told_apart(run.said, asks_for, "Allow secretsmanager:GetSecretValue")
+
+
+def told_apart(said: str, asks_for: str, of_the_service: str):
+    assert asks_for in said, said
+    if asks_for == "kms:Decrypt":
+        assert "allow kms:Decrypt on that key" in said and f"Allow {of_the_service}".replace("Allow Allow", "Allow") not in said, said

@@ -54,8 +54,8 @@ def job_of(lab, broker, account, arn, listener="SASLSSL", rows=ROWS, **settings)
         "AWS_SECRET_ACCESS_KEY": account.user.secret_key, "LOG_LEVEL": "trace", "RUST_LOG": "trace", **settings})
 
 
-def proved(lab, job):
-    verdict = compare.judge(lab.table_of_rows.rows(), lab.records(job), f"file:{job.settings['SOURCE']}")
+def proved(lab, job, broker):
+    verdict = compare.judge(lab.table_of_rows.rows(), lab.records(job, broker), f"file:{job.settings['SOURCE']}")
     assert verdict.clean, str(verdict)
 
 
@@ -64,7 +64,7 @@ def test_a_login_from_a_secret_copies(lab, broker, account):
     arn = stored(account, login("scram512", PASSWORDS["scram512"]))
     job = job_of(lab, broker, account, arn)
     run = job.run()
-    proved(lab, job)
+    proved(lab, job, broker)
     assert PASSWORDS["scram512"] not in run.said and account.user.secret_key not in run.said
     job.run("verify", job.settings["JOB_ID"])
 
@@ -116,6 +116,6 @@ def test_a_secret_that_is_rotated_in_mid_run(lab, broker, account, figure):
     account.secrets.put_secret_value(SecretId=arn, SecretString=login("rotated", "marker-second"))
     broker.set_scram("rotated", "marker-second")
     assert run.wait(120) == 0, run.said[-3000:]
-    proved(lab, job)
+    proved(lab, job, broker)
     assert "the secret is fetched again" in run.said and "marker" not in run.said, run.said[-3000:]
     figure(f"6,000 rows in {run.elapsed:.1f} s, the password changed on the way")

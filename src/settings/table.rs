@@ -447,10 +447,6 @@ const fn secret(name: &'static str, group: Group, takes: Takes, meaning: &'stati
     Setting { name, group, takes, default: "", meaning, secret: true }
 }
 
-const fn later(group: Group, name: &'static str, because: &'static str) -> Setting {
-    Setting { name, group, takes: Takes::Later(because), default: "", meaning: "", secret: false }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

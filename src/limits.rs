@@ -135,6 +135,14 @@ pub const CREDENTIALS_RETRY_MS_MAX: u64 = 5 * 60 * 1000;
 pub const METADATA_TIMEOUT_MS: u64 = 1_000;
 /// How often they are asked whether they are there.
 pub const METADATA_ATTEMPTS_MAX: u32 = 2;
+/// One request of the watch for the Spot notice, its first one included.
+pub const SPOT_TIMEOUT_MS: u64 = 250;
+/// Between two looks for the notice, which comes two minutes ahead.
+pub const SPOT_POLL_MS: u64 = 5_000;
+/// All looks together take at most this part of the time.
+pub const SPOT_POLL_PARTS: u32 = 100;
+/// A session of the watch; the longest that there is.
+pub const SPOT_SESSION_SECONDS: u32 = 6 * 60 * 60;
 /// One request to the endpoint of a container.
 pub const CONTAINER_TIMEOUT_MS: u64 = 2_000;
 /// An answer with a secret, which may have 64 KiB, and twice that as JSON.
@@ -254,6 +262,8 @@ const _: () = {
     assert!(SOURCE_READ_MS < CALL_TIMEOUT_MS);
     // A session, the role's name and the credentials.
     assert!((METADATA_ATTEMPTS_MAX as u64 + 2) * METADATA_TIMEOUT_MS <= CALL_TIMEOUT_MS);
+    // Two requests in one look; the notice comes two minutes ahead.
+    assert!(2 * SPOT_TIMEOUT_MS * (SPOT_POLL_PARTS as u64 + 1) < 120_000);
     assert!(CONTAINER_TIMEOUT_MS <= CALL_TIMEOUT_MS);
     assert!(CREDENTIALS_RETRY_MS_MAX < CREDENTIALS_LEFT_MS);
     assert!(CALL_TIMEOUT_MS + STOP_GRACE_MS + CALL_TIMEOUT_MS + METRICS_HURRIED_MS < 10_000);

@@ -86,6 +86,18 @@ fn page(topic: Topic) -> String {
 
 fn version() -> String {
     let commit = COMMIT.map_or_else(String::new, |commit| format!(" ({commit})"));
-    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-    format!("csv-to-kafka {VERSION}{commit} {target}\n")
+    format!("csv-to-kafka {VERSION}{commit} {}\n", target())
+}
+
+/// The target triple; only a build script could ask for its name.
+fn target() -> String {
+    let vendor = if cfg!(target_vendor = "apple") { "apple" } else { "unknown" };
+    let libc = if cfg!(target_env = "musl") {
+        "-musl"
+    } else if cfg!(target_env = "gnu") {
+        "-gnu"
+    } else {
+        ""
+    };
+    format!("{}-{vendor}-{}{libc}", std::env::consts::ARCH, std::env::consts::OS)
 }

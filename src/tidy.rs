@@ -242,6 +242,7 @@ fn documents() -> Vec<(String, String)> {
         "docs/guarantee.md",
         "docs/metrics.md",
         "docs/operator.md",
+        "docs/security.md",
         "docs/settings.md",
         "docs/verify.md",
     ];

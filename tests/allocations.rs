@@ -16,6 +16,7 @@ use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::file::File;
 use csv_to_kafka::port::file_ledger::FileLedger;
 use csv_to_kafka::port::machine::Machine;
+use csv_to_kafka::port::spot::Spot;
 use csv_to_kafka::settings::{Csv, Header, OnBadRow};
 use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::compress::Compression;
@@ -84,7 +85,7 @@ fn allocations(rows: u64, compression: Compression) -> (u64, u64) {
     let mut log = EmbeddedLog::open(&directory.join("log")).unwrap();
     let mut file = File::new(source.to_str().unwrap());
     let mut ledger = FileLedger::new(directory.join("ledger.json").to_str().unwrap());
-    let mut world = Machine::new(Box::new(|_: &Event<'_>, _: Now| {})).unwrap();
+    let mut world = Machine::new(Box::new(|_: &Event<'_>, _: Now| {}), Spot::off()).unwrap();
     let mut ports = Ports {
         source: &mut file,
         main: &mut log,

@@ -484,6 +484,7 @@ pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws 
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),
         },
         requester_pays: is("S3_REQUEST_PAYER", "requester"),
+        spot_notice: !is("SPOT_NOTICE", "off"),
         variables,
     }
 }

@@ -24,6 +24,9 @@ use super::{Ended, VERSION, Variables, kafka, log_in, one_problem, print};
 
 pub(crate) fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> Ended {
     let mut places = Places::open(settings, variables)?;
+    if let Some(aws) = &settings.aws {
+        voice.watch_spot(aws);
+    }
     let job = job(settings, None)?;
     let security = Security::new(&settings.security, places.aws.take()).map_err(one_problem)?;
     let servers = &settings.bootstrap_servers;

@@ -9,7 +9,8 @@ use csv_to_kafka::flow::ports::Broker;
 use csv_to_kafka::flow::{self, Outcome};
 use csv_to_kafka::port::console::Console;
 use csv_to_kafka::port::machine::{self, Machine};
-use csv_to_kafka::settings::{Level, Log, LogFormat};
+use csv_to_kafka::port::spot::Spot;
+use csv_to_kafka::settings::{Aws, Level, Log, LogFormat};
 use csv_to_kafka::show::log::Line;
 use csv_to_kafka::show::teller::{Said, Teller};
 use csv_to_kafka::stop::Stop;
@@ -21,6 +22,8 @@ use super::{Variables, one_problem};
 pub(crate) struct Voice {
     console: Console,
     teller: Rc<RefCell<Teller>>,
+    /// What ends a run besides a signal.
+    spot: RefCell<Spot>,
 }
 
 impl Voice {
@@ -37,7 +40,7 @@ impl Voice {
         };
         let console = Console::start(log.level, text("RUST_LOG"), no_colour, library_line)?;
         let teller = Teller::new(log.format, console.is_terminal(), console.colour());
-        Ok(Voice { console, teller: Rc::new(RefCell::new(teller)) })
+        Ok(Voice { console, teller: Rc::new(RefCell::new(teller)), spot: RefCell::default() })
     }
 
     pub(crate) fn line(&self, line: &Line) {
@@ -52,12 +55,25 @@ impl Voice {
         }
     }
 
+    /// On an EC2 instance, worlds from here on end at its Spot notice.
+    pub(crate) fn watch_spot(&self, aws: &Aws) {
+        if !aws.spot_notice {
+            return;
+        }
+        let spot = Spot::probe(&aws.variables);
+        if spot.is_watched() {
+            self.line(&Line::spot_watch());
+        }
+        self.spot.replace(spot);
+    }
+
     /// The machine, which tells its events through this voice.
     pub(crate) fn world(&self) -> Result<Machine<'_>, Box<Stop>> {
         let tell = |event: &csv_to_kafka::event::Event<'_>, now: flow::ports::Now| {
             self.write(self.teller.borrow_mut().say(event, now.monotonic_ms, now.wall_ms));
         };
-        Ok(Machine::new(Box::new(tell)).map_err(one_problem)?)
+        let spot = self.spot.borrow().clone();
+        Ok(Machine::new(Box::new(tell), spot).map_err(one_problem)?)
     }
 
     /// Runs the job, and says what becomes of it.

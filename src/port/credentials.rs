@@ -18,7 +18,7 @@
 
 mod account;
 mod container;
-mod instance;
+pub(in crate::port) mod instance;
 mod profile;
 mod sts;
 
@@ -34,7 +34,9 @@ use self::instance::Instance;
 use self::profile::{Files, Profile};
 use self::sts::{Sts, WebIdentity};
 use crate::flow::ports::Fault;
-use crate::limits::{CREDENTIALS_LEFT_MS, CREDENTIALS_RETRY_MS, CREDENTIALS_RETRY_MS_MAX};
+use crate::limits::{
+    CREDENTIALS_LEFT_MS, CREDENTIALS_RETRY_MS, CREDENTIALS_RETRY_MS_MAX, METADATA_TIMEOUT_MS,
+};
 use crate::port::http::Http;
 use crate::settings::AwsVariables;
 use crate::stop::{Peer, Stop};
@@ -120,7 +122,7 @@ impl Credentials {
             Box::new(Profile::new(variables, sts.clone())),
             Box::new(WebIdentity::new(variables, sts)),
             Box::new(Container::new(variables)),
-            Box::new(Instance::new(variables)),
+            Box::new(Instance::new(variables, METADATA_TIMEOUT_MS)),
         ])
     }
 
@@ -338,7 +340,7 @@ pub fn region(given: Option<&str>, variables: &AwsVariables) -> Result<String, S
         Ok(region) => return checked_region(region, "the region of the profile"),
         Err(why) => why,
     };
-    match Instance::new(variables).region() {
+    match Instance::new(variables, METADATA_TIMEOUT_MS).region() {
         Ok(region) => checked_region(region, "the region of the instance"),
         // The instance has one, and will say so.
         Err(NoKeys::Passing(problem)) => {
@@ -366,4 +368,4 @@ fn set(lookup: Lookup<'_>, name: &str) -> Option<String> {
 
 #[cfg(test)]
 #[path = "credentials/tests.rs"]
-mod tests;
+pub(in crate::port) mod tests;

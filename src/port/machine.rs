@@ -26,6 +26,7 @@ use signal_hook::flag;
 use crate::event::Event;
 use crate::flow::ports::{Now, World};
 use crate::limits::{SMALL_FILE_BYTES_MAX, WAIT_SLICE_MS};
+use crate::port::spot::Spot;
 use crate::stop::EXIT_AGAIN;
 
 /// Between two looks for a signal.
@@ -37,6 +38,7 @@ pub type Tell<'a> = Box<dyn FnMut(&Event<'_>, Now) + 'a>;
 pub struct Machine<'a> {
     started: Instant,
     signals: Signals,
+    spot: Spot,
     /// Where the kernel's randomness goes on from, should it ever fail after the start.
     seed: u64,
     tell: Tell<'a>,
@@ -45,11 +47,11 @@ pub struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// Catches SIGTERM and SIGINT from here on. A process that is number 1 of a container gets
     /// only the signals that it catches.
-    pub fn new(tell: Tell<'a>) -> Result<Machine<'a>, String> {
+    pub fn new(tell: Tell<'a>, spot: Spot) -> Result<Machine<'a>, String> {
         let seed = getrandom::u64().map_err(|e| format!("the system gives no randomness: {e}"))?;
         let signals =
             Signals::catch().map_err(|e| format!("SIGTERM and SIGINT can not be caught: {e}"))?;
-        Ok(Machine { started: Instant::now(), signals, seed, tell })
+        Ok(Machine { started: Instant::now(), signals, spot, seed, tell })
     }
 }
 
@@ -81,7 +83,7 @@ impl World for Machine<'_> {
     }
 
     fn stop_asked(&mut self) -> Option<&'static str> {
-        self.signals.caught()
+        self.signals.caught().or_else(|| self.spot.asks_to_stop())
     }
 
     fn is_gone(&mut self, host: &str) -> bool {
@@ -248,7 +250,7 @@ mod tests {
     use super::*;
 
     fn machine() -> Machine<'static> {
-        Machine::new(Box::new(|_, _| {})).unwrap()
+        Machine::new(Box::new(|_, _| {}), Spot::off()).unwrap()
     }
 
     #[test]

@@ -24,5 +24,6 @@ pub mod s3;
 pub mod secrets_manager;
 pub mod segments;
 pub mod small_file;
+pub mod spot;
 pub mod stream;
 pub mod tls;

@@ -355,6 +355,13 @@ pub const TABLE: &[Setting] = &[
         "Which of its addresses",
     ),
     plain(
+        "SPOT_NOTICE",
+        Group::Aws,
+        Takes::OneOf(&["auto", "off"]),
+        "auto",
+        "On EC2, end in good order at the Spot notice",
+    ),
+    plain(
         "AWS_CA_BUNDLE",
         Group::Aws,
         Takes::Text("path"),

@@ -227,6 +227,11 @@ impl Line {
         Line::new(level, "library", said).fact("target", target)
     }
 
+    /// This machine tells beforehand when it has to go, and somebody listens.
+    pub fn spot_watch() -> Line {
+        Line::new(Level::Info, "spot_watch", "an EC2 instance: its Spot notice ends the run")
+    }
+
     /// A warning that is no event of the flow.
     pub fn warning(text: &str) -> Line {
         Line::new(Level::Warn, "warning", text)

@@ -92,6 +92,7 @@ fn settings() -> Settings {
             secrets_endpoint: None,
             variant: Variant::default(),
             requester_pays: false,
+            spot_notice: true,
             variables,
         }),
     }

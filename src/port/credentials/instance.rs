@@ -13,7 +13,7 @@
 use aws_credential_types::Credentials as Keys;
 
 use super::{Link, NoKeys, Renewal};
-use crate::limits::{CREDENTIALS_ANSWER_BYTES_MAX, METADATA_ATTEMPTS_MAX, METADATA_TIMEOUT_MS};
+use crate::limits::{CREDENTIALS_ANSWER_BYTES_MAX, METADATA_ATTEMPTS_MAX};
 use crate::port::http::{Answer, Failed, Http, Request};
 use crate::settings::AwsVariables;
 use crate::wire::aws_identity::{Refusal, document};
@@ -22,16 +22,17 @@ use crate::wire::http::one_line;
 const IPV4: &str = "http://169.254.169.254";
 const IPV6: &str = "http://[fd00:ec2::254]";
 /// How long a session lasts that is used for a few requests.
-const SESSION_SECONDS: &str = "60";
+const SESSION_SECONDS: u32 = 60;
 
-pub(super) struct Instance {
+pub(in crate::port) struct Instance {
     http: Http,
     endpoint: String,
     is_off: bool,
 }
 
 impl Instance {
-    pub(super) fn new(variables: &AwsVariables) -> Instance {
+    /// One request takes at most `request_ms`.
+    pub(in crate::port) fn new(variables: &AwsVariables, request_ms: u64) -> Instance {
         let is_word = |name: &str, word: &str| {
             variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case(word))
         };
@@ -41,28 +42,36 @@ impl Instance {
             None => IPV4,
         };
         Instance {
-            http: Http::nearby(METADATA_TIMEOUT_MS),
+            http: Http::nearby(request_ms),
             endpoint: endpoint.to_owned(),
             is_off: is_word("AWS_EC2_METADATA_DISABLED", "true"),
         }
     }
 
     pub(super) fn region(&self) -> Result<String, NoKeys> {
-        let session = self.session()?;
+        let session = self.short_session()?;
         let text = self.text("placement/region", &session)?;
         text.ok_or_else(|| NoKeys::NotHere("the metadata names no region".into()))
     }
 
+    fn short_session(&self) -> Result<String, NoKeys> {
+        self.session(SESSION_SECONDS, METADATA_ATTEMPTS_MAX)
+    }
+
     /// A token for the requests that follow.
-    fn session(&self) -> Result<String, NoKeys> {
+    pub(in crate::port) fn session(
+        &self,
+        seconds: u32,
+        attempts_max: u32,
+    ) -> Result<String, NoKeys> {
         if self.is_off {
             return Err(NoKeys::NotHere("AWS_EC2_METADATA_DISABLED is true".into()));
         }
         let url = format!("{}/latest/api/token", self.endpoint);
-        let ttl = ("x-aws-ec2-metadata-token-ttl-seconds".to_owned(), SESSION_SECONDS.to_owned());
+        let ttl = ("x-aws-ec2-metadata-token-ttl-seconds".to_owned(), seconds.to_string());
         let request = Request { body: None, url: &url, headers: &[ttl], repeatable: true };
         let mut silent = String::new();
-        for _ in 0..METADATA_ATTEMPTS_MAX {
+        for _ in 0..attempts_max {
             let mut answer = match self.http.put(&request) {
                 Ok(answer) => answer,
                 Err(failed) => {
@@ -85,7 +94,11 @@ impl Instance {
     }
 
     /// `None`: there is no such thing.
-    fn get(&self, path: &str, session: &str) -> Result<Option<(u16, Vec<u8>)>, NoKeys> {
+    pub(in crate::port) fn get(
+        &self,
+        path: &str,
+        session: &str,
+    ) -> Result<Option<(u16, Vec<u8>)>, NoKeys> {
         let url = format!("{}/latest/meta-data/{path}", self.endpoint);
         let header = ("x-aws-ec2-metadata-token".to_owned(), session.to_owned());
         let request = Request { body: None, url: &url, headers: &[header], repeatable: true };
@@ -116,7 +129,7 @@ impl Link for Instance {
     }
 
     fn keys(&mut self) -> Result<Keys, NoKeys> {
-        let session = self.session()?;
+        let session = self.short_session()?;
         let no_role = || NoKeys::NotHere("this EC2 instance has no role (instance profile)".into());
         let role = self.text("iam/security-credentials/", &session)?.ok_or_else(no_role)?;
         // IAM's letters: it becomes a part of a URL.
@@ -156,13 +169,18 @@ fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::METADATA_TIMEOUT_MS;
     use crate::port::credentials::tests::{shown, variables};
     use crate::port::http_script::{Act, Script, answer};
 
     const GOOD: &str = r#"{"Code":"Success","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"whisper","Expiration":"2094-11-06T08:49:37Z"}"#;
 
+    fn at(set: &[(&str, &str)]) -> Instance {
+        Instance::new(&variables(set), METADATA_TIMEOUT_MS)
+    }
+
     fn instance(endpoint: &str) -> Instance {
-        Instance::new(&variables(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)]))
+        at(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)])
     }
 
     #[test]
@@ -255,14 +273,11 @@ mod tests {
             ("AWS_EC2_METADATA_DISABLED", "TRUE"),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
         ];
-        assert_eq!(
-            shown(&Instance::new(&variables(&off)).keys()),
-            "not here: AWS_EC2_METADATA_DISABLED is true"
-        );
-        let found = shown(&Instance::new(&variables(&off[1..])).keys());
+        assert_eq!(shown(&at(&off).keys()), "not here: AWS_EC2_METADATA_DISABLED is true");
+        let found = shown(&at(&off[1..]).keys());
         assert!(found.starts_with("not here: ") && found.contains("no EC2 instance"), "{found}");
         let mode = [("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv6")];
-        assert_eq!(Instance::new(&variables(&mode)).endpoint, IPV6);
-        assert_eq!(Instance::new(&variables(&[])).endpoint, IPV4);
+        assert_eq!(at(&mode).endpoint, IPV6);
+        assert_eq!(at(&[]).endpoint, IPV4);
     }
 }

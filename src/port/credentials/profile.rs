@@ -6,7 +6,7 @@ use super::container::Container;
 use super::instance::Instance;
 use super::sts::Sts;
 use super::{Environment, Link, NoKeys, Renewal};
-use crate::limits::PROFILE_FILE_BYTES_MAX;
+use crate::limits::{METADATA_TIMEOUT_MS, PROFILE_FILE_BYTES_MAX};
 use crate::port::small_file::{Unread, read_text_if_there};
 use crate::settings::AwsVariables;
 use crate::wire::aws_profile::{BadLine, File, NoPlan, Plan, Profiles};
@@ -42,7 +42,7 @@ impl Profile {
             Plan::WebIdentity { role, token_file } => self.sts.assume_with_token(role, token_file),
             Plan::Environment => Environment::of(&self.variables).keys(),
             Plan::Container => Container::new(&self.variables).keys(),
-            Plan::Instance => Instance::new(&self.variables).keys(),
+            Plan::Instance => Instance::new(&self.variables, METADATA_TIMEOUT_MS).keys(),
         }
     }
 }

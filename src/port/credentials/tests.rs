@@ -10,7 +10,7 @@ use crate::port::http_script::{Script, answer};
 pub(super) type Values<'a> = &'a [(&'a str, &'a str)];
 
 /// What the settings say of AWS.
-pub(super) fn variables(values: Values<'_>) -> AwsVariables {
+pub(in crate::port) fn variables(values: Values<'_>) -> AwsVariables {
     let mut variables = AwsVariables::default();
     for (name, value) in values {
         variables.set(name, value);

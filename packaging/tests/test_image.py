@@ -1,0 +1,102 @@
+"""The image: what a foreign tool reads out of it, what is in it, and that it runs."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from lab import csvgen
+from lab.job import COMPLETE
+from place import ARCHITECTURES, DIST, DOCKER, PACKAGING, Inside, binary, job_settings
+
+IMAGE = DIST / "csv-to-kafka-image.tar"
+IMAGE_BYTES_MAX = 4_500_000
+
+
+def skopeo(*arguments) -> str:
+    done = subprocess.run(["skopeo", "--override-os", "linux", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def version() -> str:
+    return json.loads((DIST / "sbom.cdx.json").read_text())["metadata"]["component"]["version"]
+
+
+def config(architecture: str) -> dict:
+    return json.loads(skopeo("--override-arch", DOCKER[architecture], "inspect", "--config", f"oci-archive:{IMAGE}:{version()}"))
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def bundle(request, tmp_path):
+    """The image as a runtime has it on its disk, unpacked by umoci; architecture and root."""
+    layout = f"{tmp_path}/layout:{version()}"
+    skopeo("--override-arch", DOCKER[request.param], "copy", "-q", f"oci-archive:{IMAGE}:{version()}", f"oci:{layout}")
+    subprocess.run(["umoci", "unpack", "--image", layout, tmp_path / "bundle"], check=True, capture_output=True)
+    return request.param, tmp_path / "bundle"
+
+
+def test_its_index_has_both_architectures():
+    index = json.loads(skopeo("inspect", "--raw", f"oci-archive:{IMAGE}:{version()}"))
+    assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert [entry["platform"] for entry in index["manifests"]] == [
+        {"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_its_configuration_is_that_of_the_dockerfile(architecture):
+    """Each line of the Dockerfile is found, and nothing besides."""
+    made, found = config(architecture), config(architecture)["config"]
+    text = re.sub(r"^#.*\n", "", (PACKAGING / "Dockerfile").read_text(), flags=re.M)
+    sbom = json.loads((DIST / "sbom.cdx.json").read_text())["metadata"]["component"]
+    text = text.replace("${VERSION}", sbom["version"]).replace("${REVISION}", sbom["properties"][0]["value"])
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line]
+    one = lambda word: [rest for name, rest in lines if name == word]
+    assert one("FROM") == ["scratch"] and found.pop("Env") == ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    assert found.pop("WorkingDir", "/") == "/"
+    assert found == {
+        "User": one("USER")[0], "StopSignal": one("STOPSIGNAL")[0], "Entrypoint": json.loads(one("ENTRYPOINT")[0]),
+        "Labels": dict(shlex.split(rest)[0].split("=", 1) for rest in one("LABEL")),
+    }
+    assert (made["architecture"], made["os"]) == (DOCKER[architecture], "linux")
+    assert len(made["rootfs"]["diff_ids"]) == len(one("COPY"))
+
+
+def test_it_holds_the_binary_a_user_and_nothing_else(bundle):
+    architecture, place = bundle
+    root = place / "rootfs"
+    found = {path.relative_to(root).as_posix(): path.stat().st_mode & 0o7777 for path in root.rglob("*")}
+    assert found == {"csv-to-kafka": 0o755, "etc": 0o755, "etc/passwd": 0o644, "etc/group": 0o644}
+    assert (root / "csv-to-kafka").read_bytes() == binary(architecture).read_bytes()
+    process = json.loads((place / "config.json").read_text())["process"]
+    assert (process["user"]["uid"], process["user"]["gid"], process["args"]) == (65532, 65532, ["/csv-to-kafka"])
+
+
+def test_it_is_small(figure):
+    for architecture in ARCHITECTURES:
+        found = json.loads(skopeo("--override-arch", DOCKER[architecture], "inspect", f"oci-archive:{IMAGE}:{version()}"))
+        pulled = sum(layer["Size"] for layer in found["LayersData"])
+        figure(f"{architecture}: {pulled} bytes to pull, {binary(architecture).stat().st_size} unpacked")
+        assert pulled <= IMAGE_BYTES_MAX and binary(architecture).stat().st_size <= IMAGE_BYTES_MAX
+
+
+def test_twice_the_same_bytes(tmp_path):
+    for name in ["csv-to-kafka-x86_64", "csv-to-kafka-aarch64", "sbom.cdx.json"]:
+        (tmp_path / name).write_bytes((DIST / name).read_bytes())
+    subprocess.run([sys.executable, PACKAGING / "image", "--dist", tmp_path], check=True, capture_output=True)
+    assert (tmp_path / IMAGE.name).read_bytes() == IMAGE.read_bytes()
+
+
+def test_it_runs_as_its_configuration_says(lab, bundle):
+    """The entry point, as its user, read-only, without an argument: the settings are variables."""
+    architecture, place = bundle
+    rows = 5_000 if architecture == "x86_64" else 1_000
+    table = csvgen.varied(lab.dir / "in.csv", rows, seed=33)
+    job, settings = job_settings(lab, lab.put(table.path), lab.topic())
+    entry = config(architecture)["config"]["Entrypoint"]
+    run = Inside(place / "rootfs", architecture, entry, settings, lab.dir / "log")
+    assert run.wait() == COMPLETE, run.said[-3000:]
+    assert lab.proved(job, table).records == rows

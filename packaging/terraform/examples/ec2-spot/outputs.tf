@@ -1,0 +1,8 @@
+output "next" {
+  value = module.job.next
+}
+
+output "security_group_id" {
+  description = "The brokers' security group must admit this one."
+  value       = module.shared.security_group_id
+}

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 
 from lab import csvgen
@@ -87,6 +88,51 @@ def test_a_resume_near_the_end_of_a_long_file(lab, full, figure):
     assert [json.loads(r.value)["_source_line"] for r in last] == list(range(end, rows + 1))
     lab.kafka.delete_topic(topic)
     figure(f"resumed at row {end + 1} of {rows} ({size / 1e6:.0f} MB): the first new record was there after {began:.2f} s")
+
+
+def test_a_resume_at_row_99_of_100_million(lab, full, figure):
+    """What a resume costs does not grow with what is behind it: the checkpoint of a job that has just begun is moved to 99 % of the
+    object, under an identity that begins as many rows later, so that nothing has to be loaded before."""
+    rows = 100_000_000 if full else 10_000_000
+    done = rows - rows // 100
+    path = lab.dir / "very-long.csv"
+    with open(path, "wb") as out:
+        out.write(b"id\n")
+        out.flush()
+        subprocess.run(["seq", str(10**9 + 1), str(10**9 + rows)], stdout=out, check=True)
+    size, row_bytes = path.stat().st_size, 11
+    assert size == 3 + rows * row_bytes
+    key = lab.put(path)
+    path.unlink()
+    topic = lab.topic()
+    with HttpProxy(lab.s3.endpoint) as s3:
+        job = lab.job(key, topic, AWS_ENDPOINT_URL_S3=s3.endpoint)
+        run = job.start(MAX_ROWS_PER_SECOND=1_000)
+        while run.alive() and log_range(lab.kafka.bootstrap, topic)[1] == 0:
+            time.sleep(0.02)
+        run.terminate()
+        assert run.wait(30) == AGAIN, run.said
+        item = lab.item(job)
+        end = log_range(lab.kafka.bootstrap, topic)[1]
+        assert 0 < item["last_line"] == end
+        item |= {"last_line": done, "total_sent": done, "next_byte": 3 + done * row_bytes}
+        item["producers"][-1]["base_record"] = done - end
+        lab.dynamodb.put(lab.table, item)
+        s3.requests.clear()
+        started = time.monotonic()
+        run = job.start()
+        while run.alive() and log_range(lab.kafka.bootstrap, topic)[1] == end:
+            pass
+        began = time.monotonic() - started
+        assert run.wait(600) == COMPLETE, run.said
+        only_what_is_needed(s3.requests, item)
+    assert log_range(lab.kafka.bootstrap, topic) == (0, end + rows - done)
+    first = next(iter(read_all(lab.kafka.bootstrap, topic, offset=end)))
+    assert json.loads(first.value)["_source_line"] == done + 1
+    asked = int(item["header_bytes"]) + size - int(item["next_byte"])
+    lab.s3.api.delete_object(Bucket=lab.bucket, Key=key)
+    figure(f"resumed at row {done + 1} of {rows} ({size / 1e6:.0f} MB): the first new record was there after {began:.2f} s, "
+           f"with {asked / 1e6:.1f} MB asked of S3 in all")
 
 
 def test_a_stop_while_the_broker_is_frozen(lab, own_cluster):

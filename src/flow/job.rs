@@ -269,6 +269,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pin_has_the_name_of_its_setting() {
+        for (pin, name) in [
+            ("columns", "CSV_COLUMNS"),
+            ("delimiter", "CSV_DELIMITER"),
+            ("header", "CSV_HEADER"),
+            ("key_column", "KAFKA_KEY_COLUMN"),
+            ("quote", "CSV_QUOTE"),
+            ("row_bytes_max", "ROW_BYTES_MAX"),
+        ] {
+            assert_eq!(setting_name(pin), name);
+        }
+        // As `printf abc | sha256sum` has it.
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(b"abc"), format!("sha256:{sum}"));
+    }
+
+    #[test]
     fn pins_are_shown_as_they_are_set() {
         for (pinned, shown) in [
             ("0x2c", ","),

@@ -274,3 +274,130 @@ pub fn store_once(
         Stored::Refused(item) => run.keeper.refused(change, item.as_deref()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keeper() -> Keeper {
+        let job = Job {
+            lease_seconds: 15,
+            checkpoint_interval_rows: 10,
+            ..Job::reader("j".into(), String::new(), 1)
+        };
+        Keeper::new(&job, "us".into(), 0)
+    }
+
+    fn at_row(row: u64) -> Settled {
+        Settled { row, ..Settled::default() }
+    }
+
+    /// Enough rows and a second, or a third of the lease.
+    #[test]
+    fn when_a_checkpoint_is_due() {
+        for (rows, now_ms, due) in [
+            (0, 999, false),
+            (0, 4_999, false),
+            (0, 5_000, true),
+            (9, 1_000, false),
+            (9, 4_999, false),
+            (9, 5_000, true),
+            (10, 999, false),
+            (10, 1_000, true),
+            (11, 1_000, true),
+        ] {
+            let mut keeper = keeper();
+            keeper.settle(at_row(rows));
+            assert!(!keeper.is_due(now_ms), "of a job that is not held");
+            keeper.held = true;
+            assert_eq!(keeper.is_due(now_ms), due, "{rows} rows after {now_ms} ms");
+            // The same again, after a checkpoint.
+            keeper.stored(20_000);
+            keeper.settle(at_row(2 * rows));
+            assert_eq!(keeper.is_due(20_000 + now_ms), due, "{rows} more rows, {now_ms} ms");
+            keeper.next_attempt_ms = 30_000;
+            assert!(!keeper.is_due(29_999) && keeper.is_due(30_000), "after a failed attempt");
+        }
+    }
+
+    #[test]
+    fn what_is_written_down() {
+        let mut keeper = keeper();
+        let offsets =
+            |first| Offsets { first: Some(first), last: Some(first + 9), settled: Some(first + 8) };
+        let item = Checkpoint {
+            job_id: "j".into(),
+            revision: Some(7),
+            last_line: Some(2),
+            total_sent: Some(1),
+            dlq_rows: Some(1),
+            ..Checkpoint::default()
+        };
+        keeper.taken(&item, 0);
+        assert!(keeper.is_held());
+        let settled = Settled {
+            row: 20,
+            next_byte: 300,
+            ordinal: 15,
+            dead_ordinal: 5,
+            main: offsets(100),
+            dead: offsets(40),
+        };
+        keeper.settle(settled);
+        assert_eq!(*keeper.settled(), settled);
+        let lane = |first| LaneItem {
+            first_offset: Some(first),
+            last_offset: Some(first + 9),
+            kafka_offset: Some(first + 8),
+            ..LaneItem::default()
+        };
+        let change = keeper.change(Status::InProgress, 5_999);
+        let expected = Checkpoint {
+            job_id: "j".into(),
+            last_line: Some(20),
+            total_sent: Some(15),
+            next_byte: Some(300),
+            main: lane(100),
+            dlq: lane(40),
+            dlq_rows: Some(5),
+            status: Some(Status::InProgress),
+            timestamp: Some(5),
+            revision: Some(8),
+            ..Checkpoint::default()
+        };
+        assert_eq!(change, expected);
+        let holder = Holder::Us { run_id: "us".into(), revision: 8, last_line: 20 };
+        assert_eq!(keeper.ours(&change), holder);
+        assert_eq!(keeper.change(Status::InProgress, 0).revision, Some(9));
+        // What an item says is where a run goes on.
+        let mut another = self::keeper();
+        another.taken(&expected, 0);
+        assert_eq!(*another.settled(), settled);
+    }
+
+    /// What it means that a write was refused, by what the item holds then.
+    #[test]
+    fn refusals() {
+        let item = |run_id: Option<&str>, revision| Checkpoint {
+            run_id: run_id.map(str::to_owned),
+            revision,
+            ..Checkpoint::default()
+        };
+        let overwritten = |missing| Stop::Overwritten { job_id: "j".into(), missing };
+        let superseded = Stop::Superseded { job_id: "j".into(), run_id: "they".into() };
+        for (found, expected) in [
+            (Some(item(Some("us"), Some(1))), Ok(())),
+            (Some(item(Some("us"), Some(2))), Err(overwritten("revision"))),
+            (Some(item(Some("they"), Some(1))), Err(superseded)),
+            (Some(item(None, Some(1))), Err(overwritten("run_id"))),
+            (None, Err(overwritten("item"))),
+        ] {
+            let mut keeper = keeper();
+            keeper.held = true;
+            let change = keeper.change(Status::InProgress, 0);
+            let verdict = keeper.refused(&change, found.as_ref());
+            assert_eq!(verdict, expected, "{found:?}");
+            assert_eq!(keeper.is_held(), expected.is_ok(), "{found:?}");
+        }
+    }
+}

@@ -44,6 +44,8 @@ pub mod spent;
 pub mod status;
 pub mod tail;
 pub mod take;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use check::check;

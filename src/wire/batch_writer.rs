@@ -509,6 +509,11 @@ mod tests {
             assert_eq!(add(&mut writer, 100, 901), Added::TooLarge { bytes: 1001 });
             assert_eq!(add(&mut writer, 100, 900), Added::Yes);
             assert_eq!(add(&mut writer, 0, 5_000_000), Added::TooLarge { bytes: 5_000_000 });
+            // Judged alone, behind a record that is in the slice already.
+            for (key, value, bytes) in [(100, 900, None), (100, 901, Some(1001)), (0, 1000, None)] {
+                let write = |slice: &mut Vec<u8>| slice.resize(slice.len() + value, b'v');
+                assert_eq!(writer.too_large(Some(&vec![b'k'; key]), write), bytes);
+            }
             assert_eq!(writer.record_count(), 1);
             let mut batch = writer.finish();
             batch.seal(0, 0, 0, 0);
@@ -543,6 +548,30 @@ mod tests {
         assert_eq!(read(&batch).len(), 2);
         batch.seal(7, 0, i32::MAX - 1, 1_000);
         assert_eq!(batch.as_bytes(), first, "the same seal makes the same bytes");
+    }
+
+    #[test]
+    fn both_parts_of_a_batch_have_about_half_of_its_bytes() {
+        let pairs: Vec<Pair> = (0..100).map(|row| (None, json(1000 + row))).collect();
+        for compression in Compression::ALL {
+            let mut writer = BatchWriter::new(compression, 1_000_000, 900_000);
+            writer.restart(Batch::with_capacity(1_000_000));
+            fill(&mut writer, &pairs);
+            let (first, second) = writer.finish().split().unwrap();
+            assert!((40..=60).contains(&first.record_count()), "{}", first.record_count());
+            assert_eq!(first.record_count() + second.record_count(), 100);
+        }
+    }
+
+    /// The leader writes its own epoch there; -1 is what says that none is known.
+    #[test]
+    fn the_epoch_of_the_leader_is_left_open() {
+        let mut writer = BatchWriter::new(Compression::None, 4096, 3584);
+        writer.restart(Batch::with_capacity(4096));
+        fill(&mut writer, &[(None, json(1))]);
+        let mut batch = writer.finish();
+        batch.seal(7, 0, 0, 1_000);
+        assert_eq!(batch.as_bytes()[12..16], [0xff; 4]);
     }
 
     #[test]

@@ -230,3 +230,82 @@ impl Checkpoint {
         set(&mut self.format, change.format.as_ref());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each condition beside items that differ from what it asks for in one thing.
+    #[test]
+    fn what_a_write_asks_for() {
+        let item = Checkpoint {
+            job_id: "j".into(),
+            run_id: Some("us".into()),
+            revision: Some(5),
+            last_line: Some(10),
+            status: Some(Status::InProgress),
+            ..Checkpoint::default()
+        };
+        let done = Checkpoint { status: Some(Status::Completed), ..item.clone() };
+        let theirs = Checkpoint { run_id: Some("they".into()), ..item.clone() };
+        let later = Checkpoint { revision: Some(6), ..item.clone() };
+        let further = Checkpoint { last_line: Some(11), ..item.clone() };
+        let python = Checkpoint { run_id: None, revision: None, ..item.clone() };
+        let bare = Checkpoint { last_line: None, ..item.clone() };
+        let done_theirs = Checkpoint { status: Some(Status::Completed), ..theirs.clone() };
+        let done_later = Checkpoint { status: Some(Status::Completed), ..later.clone() };
+        let us = || Some("us".to_owned());
+        let unchanged = |run_id, revision| Holder::Unchanged { run_id, revision };
+        let ours =
+            |revision, last_line| Holder::Us { run_id: "us".to_owned(), revision, last_line };
+        let finished = Holder::Finished { run_id: us(), revision: Some(5) };
+        let no = None;
+        for (holder, item, holds) in [
+            (Holder::Nobody, no, true),
+            (Holder::Nobody, Some(&item), false),
+            (unchanged(us(), Some(5)), no, false),
+            (unchanged(us(), Some(5)), Some(&item), true),
+            (unchanged(us(), Some(5)), Some(&done), false),
+            (unchanged(us(), Some(5)), Some(&theirs), false),
+            (unchanged(us(), Some(5)), Some(&later), false),
+            (unchanged(us(), Some(5)), Some(&python), false),
+            (unchanged(None, None), Some(&python), true),
+            (ours(6, 10), no, false),
+            (ours(6, 10), Some(&item), true),
+            (ours(6, 11), Some(&item), true),
+            (ours(6, 10), Some(&done), false),
+            (ours(6, 10), Some(&theirs), false),
+            (ours(6, 10), Some(&later), false),
+            (ours(6, 10), Some(&further), false),
+            (ours(6, 10), Some(&python), false),
+            (ours(6, 10), Some(&bare), false),
+            (ours(5, 10), Some(&item), false),
+            (finished.clone(), no, false),
+            (finished.clone(), Some(&item), false),
+            (finished.clone(), Some(&done), true),
+            (finished.clone(), Some(&done_theirs), false),
+            (finished, Some(&done_later), false),
+        ] {
+            let only_if = OnlyIf { holder, identities: Identities::Any };
+            assert_eq!(only_if.holds(item), holds, "{only_if:?} {item:?}");
+        }
+        let producer = Producer { id: 1, epoch: 0, base_record: 0, first_offset: 0 };
+        let one = LaneItem { producers: Some(vec![producer]), ..LaneItem::default() };
+        let with_main = Checkpoint { main: one.clone(), ..item.clone() };
+        let with_both = Checkpoint { dlq: one, ..with_main.clone() };
+        for (identities, item, holds) in [
+            (Identities::Main(0), &item, true),
+            (Identities::Main(0), &with_main, false),
+            (Identities::Main(1), &with_main, true),
+            (Identities::Main(2), &with_main, false),
+            (Identities::Dlq(0), &with_main, true),
+            (Identities::Dlq(0), &with_both, false),
+            (Identities::Dlq(1), &with_both, true),
+        ] {
+            let only_if = OnlyIf { holder: ours(6, 10), identities };
+            assert_eq!(only_if.holds(Some(item)), holds, "{identities:?}");
+        }
+        let only_if = OnlyIf { holder: ours(5, 10), identities: Identities::Main(0) };
+        assert!(!only_if.holds(Some(&item)), "both must hold");
+    }
+}

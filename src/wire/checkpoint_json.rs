@@ -389,6 +389,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_damaged_is_shown_and_cut() {
+        let text = |count| json!("x".repeat(count));
+        for (value, shown) in [
+            (Value::Null, "missing".to_owned()),
+            (json!(1.5), "1.5".to_owned()),
+            (text(58), format!("\"{}\"", "x".repeat(58))),
+            (text(59), format!("\"{}…", "x".repeat(59))),
+        ] {
+            assert_eq!(damaged("a", "a number", &value).found, shown);
+        }
+    }
+
+    #[test]
     fn reads_what_the_python_processor_wrote() {
         let expected = Checkpoint {
             job_id: "csv-job-1".into(),

@@ -61,6 +61,9 @@ mod tests {
             (WRAP + 1, 0, 0, WRAP + 1),
             (WRAP, 0, 0, WRAP + 1),
             (51, 50, 0, 51),
+            (WRAP + 100, 0, 50, WRAP + 51),
+            // As far from the one as from the other.
+            (WRAP / 2 + 1, 0, 0, WRAP + 1),
         ] {
             assert_eq!(ordinal_near(known, base_record, sequence), ordinal, "{known} {sequence}");
         }

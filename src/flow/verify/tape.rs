@@ -108,7 +108,7 @@ impl Tape {
         }
         self.value.clear();
         self.template.write(self.rows.row(), row_number, &mut self.value);
-        let bytes = self.value.len() + self.key().map_or(0, <[u8]>::len);
+        let bytes = self.value.len() + self.row_key().map_or(0, <[u8]>::len);
         let bytes_max = self.record_bytes_max;
         (bytes > bytes_max).then_some(BadRow::RecordTooLarge { bytes, bytes_max })
     }
@@ -133,9 +133,14 @@ impl Tape {
     /// Of a main record.
     pub(super) fn key(&self) -> Option<&[u8]> {
         match self.which {
-            Which::Main => self.key_index.and_then(|index| self.rows.row().field(index)),
+            Which::Main => self.row_key(),
             Which::Dead => None,
         }
+    }
+
+    /// Part of the record that the row would be, in either lane.
+    fn row_key(&self) -> Option<&[u8]> {
+        self.key_index.and_then(|index| self.rows.row().field(index))
     }
 
     pub(super) fn is_adopted(&self) -> bool {

@@ -1,221 +1,17 @@
 //! A copy into the embedded log, then harm to the log, to the source or to the item, and what
 //! the proof says of it.
 
-use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
 
-use super::{Asked, Depth, Difference, Proof, Verdict, verify};
-use crate::event::Event;
-use crate::flow::job::{Job, Target};
-use crate::flow::lookup::find;
-use crate::flow::ports::{BatchVisitor, Broker, Ledger, Now, Ports, ReadTo, Visit, World};
+use super::{Asked, Depth, Difference, Verdict};
+use crate::flow::job::Job;
+use crate::flow::ports::{Fault, Ledger, Mark, ReadTo};
 use crate::flow::run;
-use crate::port::embedded_log::EmbeddedLog;
-use crate::port::file::File;
-use crate::port::file_ledger::FileLedger;
+use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, TEN_ROWS};
+use crate::limits::{PROGRESS_MS, SHORT_LOG_PATIENCE_MS};
 use crate::settings::OnBadRow;
 use crate::stop::{EXIT_AGAIN, EXIT_MEND, Stop};
-use crate::wire::batch_writer::{Added, BatchWriter};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
-use crate::wire::compress::Compression;
-use crate::wire::record_batch::{Batch, BatchHeader};
-
-const TEN_ROWS: &str = "id,name\n1,a\n2,b\n3,c\n4,d\n5,e\n6,f\n7,g\n8,h\n9,i\n10,j\n";
-const OTHER: i64 = 999;
-
-/// Time passes with each look at it, and nobody waits for it.
-struct Hurry(u64);
-
-impl World for Hurry {
-    fn now(&mut self) -> Now {
-        self.0 += 1;
-        Now { monotonic_ms: self.0, wall_ms: 1_800_000_000_000 + self.0 }
-    }
-
-    fn random(&mut self) -> u64 {
-        self.0 += 1;
-        self.0
-    }
-
-    fn wait(&mut self, wait_ms: u64) {
-        self.0 += wait_ms;
-    }
-
-    fn stop_asked(&mut self) -> Option<&'static str> {
-        None
-    }
-
-    fn is_gone(&mut self, _host: &str) -> bool {
-        false
-    }
-
-    fn tell(&mut self, _event: &Event<'_>) {}
-}
-
-/// A source, a log and a ledger in a directory of their own.
-struct Lab {
-    dir: PathBuf,
-    job: Job,
-}
-
-/// One record of a log, in a batch of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    producer_id: i64,
-    sequence: i32,
-    key: Option<Vec<u8>>,
-    value: Vec<u8>,
-}
-
-impl Entry {
-    fn of_another(value: &[u8]) -> Entry {
-        Entry { producer_id: OTHER, sequence: 0, key: None, value: value.to_vec() }
-    }
-}
-
-impl Lab {
-    fn new(text: &str) -> Lab {
-        thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });
-        let count = COUNT.replace(COUNT.get() + 1);
-        let thread = format!("{:?}", std::thread::current().id());
-        let name = format!("csv-to-kafka-proof-{}-{thread}-{count}", std::process::id());
-        let dir = std::env::temp_dir().join(name.replace(['(', ')'], ""));
-        fs::create_dir_all(&dir).unwrap();
-        let source = dir.join("in.csv");
-        fs::write(&source, text).unwrap();
-        let job = Job {
-            source: format!("file:{}", source.display()),
-            target: Target { topic: "t".into(), partition: 0 },
-            batch_bytes_max: 4_096,
-            compression: Compression::Gzip,
-            checkpoint_interval_rows: 100,
-            lease_seconds: 15,
-            bad_rows_max: 1_000,
-            host: "h".into(),
-            version: "1".into(),
-            ..Job::reader("j".into(), "b:9092".into(), 2)
-        };
-        Lab { dir, job }
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Job)) -> Lab {
-        change(&mut self.job);
-        self
-    }
-
-    fn log_dir(&self, topic: &str) -> PathBuf {
-        self.dir.join(topic)
-    }
-
-    fn log(&self, topic: &str) -> EmbeddedLog {
-        EmbeddedLog::open(&self.log_dir(topic)).unwrap()
-    }
-
-    fn ledger(&self) -> FileLedger {
-        FileLedger::new(self.dir.join("ledger.json"))
-    }
-
-    fn with_ports<T>(&self, call: impl FnOnce(&mut Ports<'_>) -> T) -> T {
-        let mut main = self.log("t");
-        let mut dead = self.job.dead_target().map(|target| self.log(&target.topic));
-        let mut ports = Ports {
-            source: &mut File::new(self.dir.join("in.csv")),
-            main: &mut main,
-            dead: dead.as_mut().map(|dead| dead as &mut dyn Broker),
-            ledger: &mut self.ledger(),
-            metrics: None,
-            world: &mut Hurry(0),
-        };
-        call(&mut ports)
-    }
-
-    fn load(self) -> Lab {
-        let outcome = self.with_ports(|ports| run(&self.job, ports));
-        assert!(matches!(outcome.stop, Stop::Complete { .. }), "{:?}", outcome.stop);
-        self
-    }
-
-    fn item(&self) -> Checkpoint {
-        self.ledger().load("j").unwrap().unwrap()
-    }
-
-    fn verify(&self, depth: Depth, exclusive: bool) -> Result<Proof, Stop> {
-        let reader = Job::reader("j".into(), "b:9092".into(), 2);
-        let item = find(&reader, &mut self.ledger(), &mut Hurry(0))?;
-        let job = reader.of_item(&item, Vec::new())?;
-        self.with_ports(|ports| verify(&job, &item, Asked { depth, exclusive }, ports))
-    }
-
-    fn full(&self) -> Proof {
-        self.verify(Depth::Full, false).unwrap()
-    }
-
-    fn entries(&self, topic: &str) -> Vec<Entry> {
-        struct Collect(Vec<Entry>, Option<BatchHeader>);
-        impl BatchVisitor for Collect {
-            fn batch(&mut self, header: &BatchHeader) -> bool {
-                self.1 = Some(*header);
-                true
-            }
-            fn record(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
-                let header = self.1.unwrap();
-                let delta = i32::try_from(offset - header.base_offset).unwrap();
-                self.0.push(Entry {
-                    producer_id: header.producer_id,
-                    sequence: header.base_sequence + delta,
-                    key: key.map(<[u8]>::to_vec),
-                    value: value.unwrap().to_vec(),
-                });
-            }
-        }
-        let mut log = self.log(topic);
-        let mut found = Collect(Vec::new(), None);
-        let mut next = 0;
-        while found.1.is_none_or(|header| header.last_offset() + 1 == next) || next == 0 {
-            match log.read(next, i64::MAX, Visit::Batches(&mut found)).unwrap() {
-                ReadTo::Offset(to) if to > next => next = to,
-                _ => break,
-            }
-        }
-        found.0
-    }
-
-    /// Puts a log in the place of the one that is there; `start`: the first offset.
-    fn forge(&self, topic: &str, start: usize, entries: &[Entry]) {
-        let mut bytes = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let mut writer = BatchWriter::new(Compression::None, 16_384, 8_192);
-            writer.restart(Batch::with_capacity(16_384));
-            let added = writer.add(entry.key.as_deref(), |out| out.extend_from_slice(&entry.value));
-            assert_eq!(added, Added::Yes);
-            let mut batch = writer.finish();
-            batch.seal(entry.producer_id, 0, entry.sequence, 0);
-            let mut batch = batch.as_bytes().to_vec();
-            batch[..8].copy_from_slice(&u64::try_from(start + index).unwrap().to_be_bytes());
-            bytes.extend_from_slice(&batch);
-        }
-        for file in fs::read_dir(self.log_dir(topic)).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "log") {
-                fs::remove_file(path).unwrap();
-            }
-        }
-        fs::write(self.log_dir(topic).join(format!("{start:020}.log")), bytes).unwrap();
-    }
-
-    fn edit(&self, edit: impl FnOnce(&mut Vec<Entry>)) {
-        let mut entries = self.entries("t");
-        edit(&mut entries);
-        self.forge("t", 0, &entries);
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.dir).unwrap();
-    }
-}
 
 fn many_rows(count: usize) -> String {
     let rows = (1..=count).map(|row| format!("{row},\"na\"\"me\n{row}\",\n"));
@@ -261,12 +57,13 @@ fn the_result_goes_into_the_item_and_nothing_else_changes() {
     let before = lab.item();
     let proof = lab.full();
     let expected = Checkpoint {
-        digest: proof.main.digest,
+        digest: proof.main.digest.clone(),
         verified_at: Some(proof.verified_at),
         ..before.clone()
     };
     assert_eq!(lab.item(), expected);
     assert!(before.digest.is_none() && before.verified_at.is_none());
+    assert!((1_800_000_000..1_800_000_060).contains(&proof.verified_at), "{proof:?}");
     assert!(expected.digest.is_some());
 }
 
@@ -408,6 +205,21 @@ fn what_retention_has_deleted_is_not_missing() {
             assert_eq!(proof.verdict().exit_code(), EXIT_AGAIN);
         }
     }
+    // What begins no later than the job is whole: what is not there is missing.
+    for start in [2, 3] {
+        let lab = Lab::new(TEN_ROWS);
+        drop(lab.log("t"));
+        lab.forge("t", 0, &[(); 3].map(|()| Entry::of_another(b"theirs")));
+        let lab = lab.load();
+        let mut entries = lab.entries("t");
+        entries.remove(3);
+        lab.forge("t", start, &entries[start..]);
+        for depth in [Depth::Full, Depth::Headers] {
+            let proof = lab.verify(depth, false).unwrap();
+            assert_eq!(proof.verdict(), Verdict::Differs, "{depth:?} {start}: {proof:?}");
+            assert_eq!(proof.main.deleted, 0);
+        }
+    }
     // A difference in what is left is one all the same.
     let mut left = entries[4..].to_vec();
     left[2].value[3] ^= 1;
@@ -518,6 +330,7 @@ fn adopted_rows_are_compared_as_json() {
     // Headers tell nothing of rows without a sequence.
     let proof = lab.verify(Depth::Headers, false).unwrap();
     assert_eq!((proof.verdict(), proof.unproved), (Verdict::Undecided, 3));
+    assert_eq!((proof.main.records, proof.main.others), (7, 0));
 
     let entries = lab.entries("t");
     let mut altered = entries.clone();
@@ -525,11 +338,15 @@ fn adopted_rows_are_compared_as_json() {
     lab.forge("t", 0, &altered);
     let differs = Difference::Value { row: 2, byte_offset: 12, offset: 2, at: None, holds: None };
     assert_eq!(lab.full().main.differences, [differs]);
-    let mut lost = entries;
-    lost.remove(2);
-    lab.forge("t", 0, &lost);
-    let missing = Difference::Missing { rows: Some((2, 2)), count: 1, before_offset: Some(2) };
-    assert_eq!(lab.full().main.differences, [missing]);
+    for row in [1, 2] {
+        let mut lost = entries.clone();
+        lost.remove(row);
+        lab.forge("t", 0, &lost);
+        let rows = Some((row as u64, row as u64));
+        let before_offset = Some(i64::try_from(row).unwrap());
+        let missing = Difference::Missing { rows, count: 1, before_offset };
+        assert_eq!(lab.full().main.differences, [missing]);
+    }
 }
 
 #[test]
@@ -610,4 +427,185 @@ fn the_pins_are_read_back() {
         ));
         assert_eq!(reader().of_item(&item, long.clone()).unwrap().csv.columns, long);
     }
+}
+
+#[test]
+fn records_from_before_the_job_are_not_among_the_others() {
+    let lab = Lab::new(TEN_ROWS);
+    drop(lab.log("t"));
+    lab.forge("t", 0, &[Entry::of_another(b"theirs"), Entry::of_another(b"theirs too")]);
+    let lab = lab.load();
+    for depth in [Depth::Full, Depth::Headers] {
+        let proof = lab.verify(depth, true).unwrap();
+        assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+        assert_eq!((proof.main.others, proof.main.first_offset), (0, Some(2)));
+    }
+}
+
+const FULL: Asked = Asked { depth: Depth::Full, exclusive: false };
+
+/// A leader that does not have the last record yet is waited for, and not for ever.
+#[test]
+fn a_log_that_is_short_for_a_while() {
+    let lab = Lab::new(TEN_ROWS).load();
+    let short_for = |looks: u32| {
+        let mut left = looks;
+        let offset = move |mark| match mark {
+            Mark::Start => None,
+            Mark::EpochEnd { .. } => Some(9),
+            Mark::VisibleEnd => {
+                let is_short = left > 0;
+                left = left.saturating_sub(1);
+                is_short.then_some(9)
+            }
+        };
+        Script { offset: Some(Box::new(offset)), ..Script::default() }
+    };
+    let mut world = Hurry::default();
+    let proof = lab.verify_beside(FULL, short_for(3), &mut world).unwrap();
+    assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+    assert!((3_000..6_000).contains(&world.ms), "{}", world.ms);
+    let mut world = Hurry::default();
+    let proof = lab.verify_beside(FULL, short_for(u32::MAX), &mut world).unwrap();
+    let missing = Difference::Missing { rows: Some((10, 10)), count: 1, before_offset: None };
+    assert_eq!(proof.main.differences, [missing]);
+    let waited = SHORT_LOG_PATIENCE_MS..SHORT_LOG_PATIENCE_MS + 2_000;
+    assert!(waited.contains(&world.ms), "{}", world.ms);
+}
+
+#[test]
+fn a_whole_log_is_not_waited_for() {
+    let lab = Lab::new(TEN_ROWS).load();
+    let mut world = Hurry::default();
+    lab.verify_beside(FULL, Script::default(), &mut world).unwrap();
+    assert!(world.ms < 100, "{}", world.ms);
+}
+
+/// What a read may answer beside records, and what the proof makes of it.
+#[test]
+fn reads_that_bring_no_records() {
+    let lab = Lab::new(TEN_ROWS).load();
+    let once = |answer: Result<ReadTo, Fault>| {
+        let mut answer = Some(answer);
+        Script { read: Some(Box::new(move |_| answer.take())), ..Script::default() }
+    };
+    let deleted = |log_start| once(Ok(ReadTo::Deleted { log_start }));
+    for depth in [Depth::Full, Depth::Headers] {
+        let asked = Asked { depth, exclusive: false };
+        // Retention moves on while it is read; at least by one record.
+        for (log_start, gone) in [(4, 4), (0, 1)] {
+            let mut world = Hurry::default();
+            let proof = lab.verify_beside(asked, deleted(log_start), &mut world).unwrap();
+            assert_eq!((proof.main.deleted, proof.main.difference_count), (gone, 0), "{proof:?}");
+            assert_eq!(proof.verdict(), Verdict::Undecided);
+        }
+        let mut world = Hurry::default();
+        let nothing = once(Ok(ReadTo::Offset(0)));
+        let proof = lab.verify_beside(asked, nothing, &mut world).unwrap();
+        assert_eq!(proof.verdict(), Verdict::Proved);
+        assert!(world.told.iter().any(|event| event.starts_with("Retry")), "{:?}", world.told);
+    }
+    let mut reads = 0;
+    let never = move |from| {
+        reads += 1;
+        assert!(reads < 100, "it is asked for ever");
+        Some(Ok(ReadTo::Offset(from)))
+    };
+    let script = Script { read: Some(Box::new(never)), ..Script::default() };
+    let stop = lab.verify_beside(FULL, script, &mut Hurry::default()).unwrap_err();
+    assert!(matches!(stop, Stop::GaveUp { .. }), "{stop:?}");
+}
+
+#[test]
+fn a_long_proof_tells_how_far_it_is() {
+    let lab = Lab::new(TEN_ROWS).load();
+    for (look_ms, times) in [(0, 0), (PROGRESS_MS, 1)] {
+        let mut world = Hurry { look_ms, ..Hurry::default() };
+        lab.verify_beside(FULL, Script::default(), &mut world).unwrap();
+        let told: Vec<_> =
+            world.told.iter().filter(|event| event.starts_with("Progress")).collect();
+        assert_eq!(told.len(), times, "{told:?}");
+        for event in told {
+            for part in ["row: 10,", "rows_here: 10,", "byte_offset: 10,", "source_bytes: 10,"] {
+                assert!(event.contains(part), "{part} {event}");
+            }
+            assert!(!event.contains("elapsed_ms: 0"), "{event}");
+        }
+    }
+}
+
+/// What was shown before a read failed is not counted again when it is read again.
+#[test]
+fn a_read_that_fails_after_its_records() {
+    let lab = Lab::new(TEN_ROWS).load();
+    for depth in [Depth::Full, Depth::Headers] {
+        let mut fault = Some(Fault::passing("cut"));
+        let read_after: Option<Box<dyn FnMut(()) -> Option<Fault>>> =
+            Some(Box::new(move |()| fault.take()));
+        let script = Script { read_after, ..Script::default() };
+        let asked = Asked { depth, exclusive: true };
+        let proof = lab.verify_beside(asked, script, &mut Hurry::default()).unwrap();
+        assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+        assert_eq!((proof.main.records, proof.main.last_offset), (10, Some(9)));
+        assert_eq!(proof.main.digest, lab.verify(depth, true).unwrap().main.digest);
+    }
+}
+
+/// A bad row that the Python processor took is a record there, and no dead letter here; what it
+/// made of it is not compared. Its rows after ours began are others.
+#[test]
+fn a_bad_row_among_the_adopted_ones() {
+    let set_aside =
+        |job: &mut Job| job.on_bad_row = OnBadRow::SetAside { topic: "dead".to_owned() };
+    let lab = Lab::new("id,name\n1,a\n2\n3,c\n4,d\n5\n6,f\n").with(set_aside);
+    let source = lab.job.source.clone();
+    let python = |row: usize, name: &str| {
+        let value = format!(
+            r#"{{"id":"{row}","name":"{name}","_source_line":{row},"_source_file":"{source}"}}"#
+        );
+        Entry::of_another(value.as_bytes())
+    };
+    drop(lab.log("t"));
+    lab.forge("t", 0, &[python(1, "a"), python(2, "?"), python(3, "c")]);
+    let item = Checkpoint {
+        job_id: "j".to_owned(),
+        last_line: Some(3),
+        total_sent: Some(3),
+        timestamp: Some(1),
+        ..Checkpoint::default()
+    };
+    let nobody = OnlyIf { holder: Holder::Nobody, identities: Identities::Any };
+    lab.ledger().store(&item, &nobody).unwrap();
+    let lab = lab.load();
+    let proof = lab.full();
+    assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+    assert_eq!((proof.main.records, proof.main.adopted, proof.main.others), (5, 3, 0));
+    assert_eq!(proof.dead.as_ref().map(|dead| dead.records), Some(1));
+    lab.edit(|entries| {
+        entries.insert(3, python(2, "?"));
+        entries.push(python(1, "a"));
+    });
+    let proof = lab.full();
+    assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+    assert_eq!((proof.main.records, proof.main.others, proof.main.others_of_source), (5, 2, 2));
+}
+
+/// Records around the largest that a batch takes, key included: the proof draws the line where
+/// the copy drew it.
+#[test]
+fn rows_too_large_to_be_records() {
+    let lengths = (1..120).chain(1_650..1_800);
+    let rows = lengths.enumerate().map(|(row, length)| format!("{row},{}\n", "n".repeat(length)));
+    let text = "id,name\n".to_owned() + &rows.collect::<String>();
+    let lab = Lab::new(&text)
+        .with(|job| {
+            job.on_bad_row = OnBadRow::SetAside { topic: "dead".to_owned() };
+            job.key_column = Some("name".to_owned());
+        })
+        .load();
+    let proof = lab.full();
+    assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+    let dead = proof.dead.as_ref().unwrap().records;
+    assert!((10..140).contains(&dead), "{dead}");
+    assert_eq!(proof.main.records + dead, 119 + 150);
 }

@@ -372,3 +372,96 @@ fn is_same_json(expected: &[u8], found: Option<&[u8]>) -> bool {
     let expected = parse(expected);
     expected.is_some() && expected == found.and_then(parse)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::tests::lab::{Lab, TEN_ROWS};
+
+    /// Batches by their headers alone: (base offset, first sequence, last delta, records held).
+    #[test]
+    fn headers_alone() {
+        type Told = (u64, Option<i64>, Option<i64>);
+        let missing =
+            |count, offset| Difference::Missing { rows: None, count, before_offset: Some(offset) };
+        let repeated =
+            |record, count, offset| Difference::Repeated { record, count, row: None, offset };
+        let table: [(&str, &[(i64, i32, i32, i32)], &[Difference], Told); 9] = [
+            ("one after the other", &[(0, 0, 9, 10), (10, 10, 4, 5)], &[], (15, Some(0), Some(14))),
+            ("others in between", &[(3, 0, 9, 10), (20, 10, 0, 1)], &[], (11, Some(3), Some(20))),
+            ("shown twice", &[(0, 0, 9, 10), (0, 0, 9, 10)], &[], (10, Some(0), Some(9))),
+            (
+                "emptied by compaction",
+                &[(0, 0, 9, 7)],
+                &[Difference::Emptied { offset: 0, count: 3 }],
+                (10, Some(0), Some(9)),
+            ),
+            (
+                "repeated as a whole",
+                &[(0, 0, 9, 10), (10, 0, 9, 10)],
+                &[repeated(1, 10, 10)],
+                (20, Some(0), Some(19)),
+            ),
+            (
+                "repeated in part",
+                &[(0, 0, 9, 10), (10, 5, 9, 10)],
+                &[repeated(6, 5, 10)],
+                (20, Some(0), Some(19)),
+            ),
+            (
+                "a part repeated",
+                &[(0, 0, 9, 10), (10, 2, 3, 4)],
+                &[repeated(3, 4, 10)],
+                (14, Some(0), Some(13)),
+            ),
+            ("a gap", &[(0, 0, 4, 5), (5, 7, 1, 2)], &[missing(2, 5)], (7, Some(0), Some(6))),
+            ("a gap at the front", &[(4, 1, 8, 9)], &[missing(1, 4)], (9, Some(4), Some(12))),
+        ];
+        let lab = Lab::new(TEN_ROWS);
+        let header = |(base_offset, base_sequence, last_offset_delta, record_count)| BatchHeader {
+            base_offset,
+            batch_bytes: 100,
+            attributes: 0,
+            last_offset_delta,
+            max_timestamp_ms: 0,
+            producer_id: 7,
+            producer_epoch: 1,
+            base_sequence,
+            record_count,
+        };
+        let producer = Producer { id: 7, epoch: 1, base_record: 0, first_offset: 0 };
+        let walked = |headers: &[BatchHeader]| {
+            lab.with_ports(|ports| {
+                let mut run = Run::new(&lab.job, ports);
+                let mut walk =
+                    Walk::new(Which::Main, vec![producer.clone()], "s".to_owned(), 0, None);
+                for header in headers {
+                    assert!(!Walker { walk: &mut walk, run: &mut run }.batch(header));
+                }
+                (walk.found, walk.expected, walk.next_offset)
+            })
+        };
+        for (name, batches, differences, told) in table {
+            let headers: Vec<_> = batches.iter().copied().map(header).collect();
+            let (found, _, _) = walked(&headers);
+            assert_eq!(found.differences, differences, "{name}");
+            assert_eq!((found.records, found.first_offset, found.last_offset), told, "{name}");
+            assert_eq!(found.others, 0, "{name}");
+        }
+        let ours = header((0, 0, 9, 10));
+        let emptied = BatchHeader { producer_id: 8, record_count: 0, ..ours };
+        assert_eq!(walked(&[emptied]).0.first_other_offset, None);
+        for (name, theirs) in [
+            ("another producer", BatchHeader { producer_id: 8, ..ours }),
+            ("another epoch", BatchHeader { producer_epoch: 2, ..ours }),
+            ("no sequence", BatchHeader { base_sequence: -1, ..ours }),
+        ] {
+            let (found, expected, next_offset) = walked(&[theirs]);
+            assert_eq!((found.others, found.first_other_offset), (10, Some(0)), "{name}");
+            assert_eq!((found.records, expected, next_offset), (0, 1, 10), "{name}");
+        }
+        let control = BatchHeader { attributes: 1 << 5, ..ours };
+        let (found, expected, _) = walked(&[control]);
+        assert_eq!((found.others, found.records, expected), (0, 0, 1), "a control batch");
+    }
+}

@@ -1,0 +1,257 @@
+//! The flow over an embedded log: places that a simulated world reaches seldom or never.
+
+pub(super) mod lab;
+
+use self::lab::{Hurry, Lab, Reply, Script, TEN_ROWS};
+use crate::flow::ports::{Fault, Missing, Trouble};
+use crate::limits::{
+    ANSWER_TIMEOUT_MS, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS, PROGRESS_MS, RETRY_DELAY_MS,
+};
+use crate::stop::{EXIT_AGAIN, Stop};
+use crate::wire::checkpoint::Status;
+use crate::wire::compress::Compression;
+use crate::wire::record_batch::HEADER_BYTES;
+
+#[test]
+fn a_row_after_which_nothing_can_be_trusted_is_named() {
+    let long = format!("id,name\n1,a\n2,{}\n3,c\n", "x".repeat(200));
+    let open = "id,name\n1,a\n2,b\n3,\"c\n4,d\n";
+    let (row, byte_offset) = (2, 12);
+    let too_long = Stop::RowTooLong { row, byte_offset, bytes_max: 100 };
+    let open_quote = Stop::OpenQuote { row: 3, byte_offset: 16 };
+    for (text, expected, before) in [(long.as_str(), too_long, 1), (open, open_quote, 2)] {
+        let lab = Lab::new(text).with(|job| job.csv.row_bytes_max = 100);
+        assert_eq!(lab.run(), expected);
+        assert_eq!(lab.entries("t").len(), before);
+        assert_eq!(lab.item().last_line, Some(before as u64));
+    }
+}
+
+fn missing(missing: Missing) -> Fault {
+    Fault::Passing(Trouble { problem: "not there".into(), missing: Some(missing), pause_ms: 0 })
+}
+
+/// A topic may be new: it gets some seconds before it counts as missing.
+#[test]
+fn a_topic_that_is_not_there() {
+    let looks = NEW_TOPIC_PATIENCE_MS / RETRY_DELAY_MS;
+    let absent_for = |looks: u64, what: Missing| {
+        let mut left = looks;
+        let describe = move |()| {
+            let there = left == 0;
+            left = left.saturating_sub(1);
+            (!there).then(|| Err(missing(what.clone())))
+        };
+        Script { describe: Some(Box::new(describe)), ..Script::default() }
+    };
+    let lab = Lab::new(TEN_ROWS);
+    let stop = lab.run_beside(absent_for(looks - 1, Missing::Topic), &mut Hurry::default()).stop;
+    assert_eq!(stop, Stop::Complete { rows: 10 });
+    for (what, partitions) in
+        [(Missing::Topic, None), (Missing::Partition { partition_count: 3 }, Some(3))]
+    {
+        let lab = Lab::new(TEN_ROWS);
+        let mut world = Hurry::default();
+        let stop = lab.run_beside(absent_for(u64::MAX, what), &mut world).stop;
+        let expected = Stop::TopicMissing {
+            topic: "t".into(),
+            partition: 0,
+            partitions,
+            bootstrap: "b:9092".into(),
+        };
+        assert_eq!(stop, expected);
+        assert!(world.ms < NEW_TOPIC_PATIENCE_MS + 2 * RETRY_DELAY_MS, "{}", world.ms);
+    }
+}
+
+/// What a run says of itself: where it begins to send, how far it is, what it did.
+#[test]
+fn what_a_run_tells() {
+    let text = "id,name\n".to_owned() + &"1,abcdefgh\n".repeat(500);
+    let lab = Lab::new(&text).with(|job| {
+        job.compression = Compression::None;
+        job.rows_max = Some(200);
+    });
+    let told = |world: &Hurry, name: &str| -> Vec<String> {
+        world.told.iter().filter(|event| event.starts_with(name)).cloned().collect()
+    };
+    let mut world = Hurry::default();
+    let first = lab.run_beside(Script::default(), &mut world);
+    assert_eq!(first.stop, Stop::RowsReached { rows: 200 });
+    assert_eq!(told(&world, "Sending { row: 1, byte_offset: 8,").len(), 1);
+    let settled = lab.item();
+    assert_eq!(settled.last_line, Some(200));
+
+    let lab = lab.with(|job| job.rows_max = None);
+    let mut world = Hurry { look_ms: PROGRESS_MS, ..Hurry::default() };
+    let second = lab.run_beside(Script::default(), &mut world);
+    assert_eq!(second.stop, Stop::Complete { rows: 500 });
+    let sending = format!("Sending {{ row: 201, byte_offset: {},", 8 + 200 * 11);
+    assert_eq!(told(&world, &sending).len(), 1);
+    assert!(!told(&world, "Progress").is_empty());
+
+    let log_bytes: u64 = std::fs::read_dir(lab.log_dir("t"))
+        .unwrap()
+        .map(|file| file.unwrap())
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "log"))
+        .map(|file| file.metadata().unwrap().len())
+        .sum();
+    let (one, two) = (first.summary, second.summary);
+    assert!(one.batches > 1 && two.batches > one.batches, "{one:?} {two:?}");
+    assert_eq!((one.progress.row, one.progress.rows_here), (200, 200));
+    assert_eq!((two.progress.row, two.progress.rows_here), (500, 300));
+    assert_eq!(one.progress.bytes_sent + two.progress.bytes_sent, log_bytes);
+    for summary in [one, two] {
+        let progress = summary.progress;
+        let headers = summary.batches * HEADER_BYTES as u64;
+        assert_eq!(progress.bytes_raw + headers, progress.bytes_sent);
+        assert_eq!(progress.source_bytes, text.len() as u64);
+    }
+    assert_eq!(one.progress.byte_offset, 8 + 200 * 11);
+}
+
+/// A run of few rows a second is not done sooner than its brake says; one without a brake, or
+/// with nothing to send, does not wait.
+#[test]
+fn the_brake() {
+    let text = "id,name\n".to_owned() + &"1,abcdefgh\n".repeat(100);
+    for (rate, seconds) in [(None, 0..1), (Some(10), 9..12), (Some(1_000_000), 0..1)] {
+        let lab = Lab::new(&text).with(|job| job.rows_per_second_max = rate);
+        let mut world = Hurry::default();
+        assert_eq!(
+            lab.run_beside(Script::default(), &mut world).stop,
+            Stop::Complete { rows: 100 }
+        );
+        assert!(seconds.contains(&(world.ms / 1000)), "{rate:?}: {} ms", world.ms);
+    }
+}
+
+/// Answers to the first batches of ten rows, how the run ends, how many records are there
+/// then, and what it told.
+#[test]
+fn answers_to_a_batch() {
+    let appended = |error_code| Reply::Appended { error_code, throttle_ms: 0 };
+    let refused = |error_code| Reply::Refused { error_code };
+    let complete = Stop::Complete { rows: 10 };
+    let contended = Stop::Contended { topic: "t".into(), partition: 0 };
+    let table: [(&str, Vec<Reply>, &Stop, usize, &[&str]); 11] = [
+        ("nothing strange", vec![], &complete, 10, &[]),
+        ("appended, and a passing error", vec![appended(7)], &complete, 10, &["Retry"]),
+        ("not appended, and a passing error", vec![refused(7)], &complete, 10, &["Retry"]),
+        ("out of order, but it is there", vec![appended(45)], &complete, 10, &["landed: true"]),
+        ("a duplicate, and it is there", vec![appended(46)], &complete, 10, &["landed: true"]),
+        ("out of order, and it is not there", vec![refused(45)], &contended, 0, &["landed: false"]),
+        ("unknown, but it is there", vec![appended(59)], &complete, 10, &["landed: true"]),
+        ("unknown, not there", vec![refused(59)], &complete, 10, &["IdentityRenewed"]),
+        ("too large", vec![refused(10)], &complete, 10, &[]),
+        (
+            "too large, and half of it is there without an answer",
+            vec![refused(10), appended(45)],
+            &complete,
+            10,
+            &["landed: true, ordinal: 6"],
+        ),
+        (
+            "too large, and half of it is out of order",
+            vec![refused(10), Reply::AsItIs, refused(45)],
+            &contended,
+            6,
+            &["landed: false, ordinal: 6"],
+        ),
+    ];
+    for (name, replies, stop, records, told) in table {
+        let lab = Lab::new(TEN_ROWS);
+        let mut world = Hurry::default();
+        let script = Script { replies, ..Script::default() };
+        let outcome = lab.run_beside(script, &mut world);
+        assert_eq!(outcome.stop, *stop, "{name}");
+        let entries = lab.entries("t");
+        assert_eq!(entries.len(), records, "{name}");
+        for part in told {
+            let is_told = world.told.iter().any(|event| event.contains(part));
+            assert!(is_told, "{name}: {part}: {:#?}", world.told);
+        }
+        let item = lab.item();
+        let producers = item.main.producers.unwrap();
+        if name == "unknown, not there" {
+            assert_eq!(producers.len(), 2);
+            assert!(entries.iter().all(|entry| entry.producer_id == producers[1].id));
+            assert!(world.ms >= PRODUCE_TIMEOUT_MS, "what is on its way is waited for");
+        } else {
+            assert_eq!(producers.len(), 1, "{name}");
+        }
+        let numbers: Vec<_> = entries.iter().map(|entry| entry.sequence).collect();
+        let expected: Vec<_> = (0..).take(records).collect();
+        assert_eq!(numbers, expected, "{name}");
+    }
+}
+
+#[test]
+fn an_offset_that_goes_back() {
+    let text = "id,name\n".to_owned() + &"1,abcdefgh\n".repeat(200);
+    for base_offset in [0, 5] {
+        let lab = Lab::new(&text).with(|job| job.compression = Compression::None);
+        let replies = vec![Reply::AsItIs, Reply::At { base_offset }];
+        let script = Script { replies, ..Script::default() };
+        let stop = lab.run_beside(script, &mut Hurry::default()).stop;
+        let refused = matches!(stop, Stop::OffsetWentBack { .. });
+        assert!(refused, "{base_offset}: {stop:?}");
+    }
+}
+
+#[test]
+fn a_pause_that_the_broker_asks_for() {
+    for (throttle_ms, times) in [(0, 0), (700, 1)] {
+        let lab = Lab::new(TEN_ROWS);
+        let mut world = Hurry::default();
+        let replies = vec![Reply::Appended { error_code: 0, throttle_ms }];
+        let outcome = lab.run_beside(Script { replies, ..Script::default() }, &mut world);
+        assert_eq!(outcome.stop, Stop::Complete { rows: 10 });
+        assert_eq!(outcome.summary.throttled_ms, throttle_ms);
+        let told = world.told.iter().filter(|event| event.starts_with("Throttled")).count();
+        assert_eq!(told, times);
+    }
+}
+
+/// An answer that does not come is waited for, then the batch is sent again.
+#[test]
+fn an_answer_that_is_late() {
+    for (looks, retries) in [(20, 0), (u32::MAX, 1)] {
+        let lab = Lab::new(TEN_ROWS);
+        let mut world = Hurry { look_ms: 9, ..Hurry::default() };
+        let script = Script { replies: vec![Reply::Late { looks }], ..Script::default() };
+        let outcome = lab.run_beside(script, &mut world);
+        assert_eq!(outcome.stop, Stop::Complete { rows: 10 });
+        let said = format!("in {} s", ANSWER_TIMEOUT_MS / 1000);
+        let told = world.told.iter().filter(|event| event.contains(&said)).count();
+        assert_eq!(told, retries, "{:#?}", world.told);
+        assert_eq!(world.ms > ANSWER_TIMEOUT_MS, retries > 0, "{}", world.ms);
+        assert_eq!(lab.entries("t").len(), 10);
+    }
+}
+
+/// A run that is asked to stop gives the batch in flight one more look.
+#[test]
+fn a_stop_with_a_batch_in_flight() {
+    // At which look the answer is there, if the run looks only until then.
+    let mut settled = std::collections::BTreeSet::new();
+    for looks in 0..40 {
+        let lab = Lab::new(TEN_ROWS);
+        let mut world = Hurry { stop_at_ms: Some(100), ..Hurry::default() };
+        let script = Script { replies: vec![Reply::Late { looks }], ..Script::default() };
+        let stop = lab.run_beside(script, &mut world).stop;
+        let item = lab.item();
+        if stop != (Stop::Complete { rows: 10 }) {
+            assert_eq!(stop, Stop::Interrupted { by: "SIGTERM" });
+            assert_eq!(stop.exit_code(), EXIT_AGAIN);
+            assert_eq!(item.status, Some(Status::Interrupted));
+            assert_eq!(item.last_line, Some(lab.entries("t").len() as u64));
+            settled.insert(item.last_line);
+            // The next run goes on, with nothing repeated.
+            assert_eq!(lab.run(), Stop::Complete { rows: 10 });
+        }
+        assert_eq!(lab.entries("t").len(), 10);
+    }
+    assert!(settled.contains(&Some(10)), "the last look brings an answer: {settled:?}");
+    assert!(settled.contains(&Some(0)), "or none: {settled:?}");
+}

@@ -241,7 +241,7 @@ fn run(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Option<
 }
 
 fn run_settings(values: &mut Values, given: &Given<'_>) -> Option<Settings> {
-    values.check(false);
+    values.check();
     let source = typed::source(values);
     let checkpoint = typed::checkpoint(values);
     let bootstrap_servers = typed::bootstrap_servers(values);
@@ -294,7 +294,7 @@ fn refuse_flags(command: &str, arguments: &Arguments, values: &mut Values) {
 
 fn rehearse(arguments: &Arguments, values: &mut Values) -> Option<Command> {
     refuse_flags("rehearse", arguments, values);
-    values.check(true);
+    values.check();
     let source = match arguments.words.as_slice() {
         [] => typed::source(values),
         [word] => typed::source_at("rehearse", word, values),

@@ -24,6 +24,8 @@ pub const SLICE_BYTES: usize = 64 * 1024;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The same where the topic's limit may not be read: Kafka's default is 1,048,588.
 pub const BATCH_BYTES_MAX_UNKNOWN: usize = 1_000_000;
+/// One request of the compatibility client, which compresses the batch itself.
+pub const COMPAT_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// A topic that allows less than this can not be used.
 pub const BATCH_BYTES_MIN: usize = 4 * 1024;
 /// Header and framing of a batch that holds one record, with room to spare.
@@ -243,6 +245,7 @@ const _: () = {
     assert!(BATCH_BYTES_MAX_UNKNOWN <= BATCH_BYTES_MAX);
     assert!(BATCH_BYTES_MIN > 2 * BATCH_OVERHEAD_BYTES);
     assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX);
+    assert!(COMPAT_BATCH_BYTES_MAX <= BATCH_BYTES_MAX_UNKNOWN);
     assert!(BATCH_BYTES_MAX <= LOG_BATCH_BYTES_MAX);
     assert!(SLICE_BYTES < BATCH_BYTES_MAX);
     assert!(ROW_BYTES_MAX <= ROW_BYTES_CEILING);

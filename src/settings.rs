@@ -34,6 +34,7 @@ pub struct Settings {
     pub topic: String,
     pub partition: i32,
     pub security: KafkaSecurity,
+    pub client: KafkaClient,
     pub compression: Compression,
     pub key_column: Option<String>,
     pub csv: Csv,
@@ -68,6 +69,17 @@ pub struct Server {
     /// A name or an address; an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
+}
+
+/// Which client sends the batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KafkaClient {
+    /// The native one, and the other where the brokers offer no idempotent producers.
+    #[default]
+    Auto,
+    Native,
+    /// The `kafka` crate's, for brokers from before 0.11 and what resembles them.
+    Compat,
 }
 
 /// How the brokers are spoken to.

@@ -349,7 +349,7 @@ impl fmt::Display for Stop {
             ),
             Stop::TailBroken { topic, partition, offset, expected, found } => write!(
                 f,
-                "{topic}/{partition} holds at offset {offset} record {found} of this job where record {expected} belongs: the partition is damaged, or another program used this job's producer id. Do not go on with this job; load the source under a new JOB_ID into a new topic"
+                "{topic}/{partition} holds at offset {offset} record {found} of this job where record {expected} belongs: the partition is damaged, or another program used this job's producer id, or (compatibility client) two runs wrote at once or a request came very late. Do not go on with this job; load the source under a new JOB_ID into a new topic"
             ),
             Stop::OffsetWentBack { topic, partition, confirmed, answered } => write!(
                 f,

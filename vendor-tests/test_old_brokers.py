@@ -33,6 +33,15 @@ def test_a_copy(lab, brokers, version, compression):
         job.run("verify", *arguments)
 
 
+@pytest.mark.parametrize("version, exit_code, words", [("1.1.1", MEND, "KAFKA_COMPRESSION"), ("2.8.2", COMPLETE, "")])
+def test_zstd_came_with_2_1(lab, brokers, version, exit_code, words):
+    """A broker that does not know zstd says so, and so do we."""
+    cluster = brokers(version)
+    table = csvgen.varied(lab.dir / "in.csv", 1_000, seed=82)
+    job = lab.job(lab.put(table.path), lab.topic(cluster), cluster, KAFKA_COMPRESSION="zstd")
+    assert words in job.run(expect=exit_code).said
+
+
 @pytest.mark.parametrize("version", OLD_VERSIONS)
 def test_sigkill_at_random_moments(lab, brokers, version, full, rng, figure):
     cluster = brokers(version)

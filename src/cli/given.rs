@@ -64,19 +64,18 @@ impl Values {
         values
     }
 
-    /// Checks each value against the table. A rehearsal has no broker: how one would be spoken
-    /// to does not matter to it.
-    pub(super) fn check(&mut self, rehearsal: bool) {
+    /// Checks each value against the table.
+    pub(super) fn check(&mut self) {
         // In the environment, whether those of AWS matter depends on the use of AWS.
-        self.check_those(rehearsal, |setting, value| setting.group != Group::Aws || value.is_flag);
+        self.check_those(|setting, value| setting.group != Group::Aws || value.is_flag);
     }
 
     /// What [`Values::check`] has left out.
     pub(super) fn check_aws(&mut self) {
-        self.check_those(false, |setting, value| setting.group == Group::Aws && !value.is_flag);
+        self.check_those(|setting, value| setting.group == Group::Aws && !value.is_flag);
     }
 
-    fn check_those(&mut self, rehearsal: bool, is_meant: impl Fn(&Setting, &Value) -> bool) {
+    fn check_those(&mut self, is_meant: impl Fn(&Setting, &Value) -> bool) {
         for setting in TABLE {
             let Some(value) = self.by_name.get_mut(setting.name) else { continue };
             if !is_meant(setting, value) {
@@ -85,8 +84,6 @@ impl Values {
             let origin = value.origin.clone();
             let problem = match setting.takes {
                 Takes::Text(_) => None,
-                Takes::Later(_) if rehearsal => None,
-                Takes::Later(because) => Some(format!("{origin} is set, but {because}")),
                 Takes::Whole { min, max } => match value.text.parse::<u64>() {
                     Ok(number) if (min..=max).contains(&number) => None,
                     _ => Some(format!(
@@ -96,13 +93,6 @@ impl Values {
                     )),
                 },
                 Takes::OneOf(words) => choose(setting, words, value),
-                Takes::OneOfNow { now, later, because } => {
-                    match later.iter().find(|word| word.eq_ignore_ascii_case(&value.text)) {
-                        Some(_) if rehearsal => None,
-                        Some(word) => Some(format!("{origin}={word}: {because}")),
-                        None => choose(setting, now, value),
-                    }
-                }
             };
             self.problems.extend(problem);
         }
@@ -153,7 +143,7 @@ impl Values {
             }
             (Some(text), None) => Some(Value { text, origin: name.to_owned(), is_flag: false }),
             (None, Some(path)) => {
-                let text = self.secret_in_file(setting, &file_name, &path, given)?;
+                let text = self.secret_in_file(&file_name, &path, given)?;
                 Some(Value { text, origin: file_name, is_flag: false })
             }
             (None, None) => None,
@@ -161,17 +151,7 @@ impl Values {
     }
 
     /// The contents without the line end that an editor leaves; nothing of it is ever shown.
-    fn secret_in_file(
-        &mut self,
-        setting: &Setting,
-        file_name: &str,
-        path: &str,
-        given: &Given<'_>,
-    ) -> Option<String> {
-        if setting.group == Group::Later {
-            // It is refused by its name alone: no need to read it.
-            return Some(String::new());
-        }
+    fn secret_in_file(&mut self, file_name: &str, path: &str, given: &Given<'_>) -> Option<String> {
         let bytes = match (given.read_file)(path) {
             Ok(bytes) => bytes,
             Err(problem) => {

@@ -111,7 +111,7 @@ fn reading(
     values: &mut Values,
     given: &Given<'_>,
 ) -> Option<Reading> {
-    values.check(arguments.directory.is_some());
+    values.check();
     let job_id = match arguments.words.as_slice() {
         [] => default_job(arguments, values),
         [job_id] => job_id.clone(),
@@ -143,7 +143,7 @@ fn reading(
 
 pub(super) fn status(arguments: &Arguments, values: &mut Values) -> Option<Looking> {
     // Brokers are not spoken to.
-    values.check(true);
+    values.check();
     let mut job_ids = arguments.words.clone();
     if arguments.all && !job_ids.is_empty() {
         values.problem("--all means every job; name none beside it");

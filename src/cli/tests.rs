@@ -411,9 +411,14 @@ fn what_is_wrong_is_said() {
             "KAFKA_SASL_SECRET_ARN=arn:aws:kms:eu-west-1:1:key/x is not the ARN of a secret, like arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_loader-AbCdEf",
         ),
         (
-            "KAFKA_CLIENT=compat",
+            "KAFKA_CLIENT=compat KAFKA_SECURITY_PROTOCOL=SSL",
             "",
-            "KAFKA_CLIENT=compat: this version has no client for brokers older than 0.11",
+            "KAFKA_CLIENT=compat has neither TLS nor a login: it needs KAFKA_SECURITY_PROTOCOL=PLAINTEXT",
+        ),
+        (
+            "KAFKA_CLIENT=compat KAFKA_COMPRESSION=lz4",
+            "",
+            "KAFKA_CLIENT=compat has no lz4: it takes KAFKA_COMPRESSION gzip, snappy or none",
         ),
         ("VERIFY=all", "", "VERIFY=all is none of: off, headers, full"),
         ("", "run --headers", "--headers is a flag of verify only"),

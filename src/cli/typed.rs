@@ -5,8 +5,8 @@ use super::given::{Value, Values};
 use super::shown;
 use crate::limits::{COLUMNS_MAX, METRICS_LEASE_SECONDS_MIN};
 use crate::settings::{
-    Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaSecurity, Level, Log, LogFormat,
-    Metrics, MetricsTo, OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
+    Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaClient, KafkaSecurity, Level, Log,
+    LogFormat, Metrics, MetricsTo, OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
 };
 use crate::wire::aws_endpoint::{Variant, is_region};
 use crate::wire::compress::Compression;
@@ -37,6 +37,8 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
     let on_bad_row = on_bad_row(values, places.topic.as_deref());
     check_job_id(values, &places.job_id);
     let metrics = metrics(values, &places.job_id);
+    let compression = Compression::parse(&values.text_or_default("KAFKA_COMPRESSION"));
+    let client = client(values, places.security.as_ref(), compression);
     let uses_s3 = matches!(places.source, Some(SourceAt::S3 { .. }));
     let logs_in_with_aws = places.security.as_ref().is_some_and(KafkaSecurity::takes_aws);
     let uses_aws = uses_s3
@@ -55,7 +57,8 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         topic: places.topic?,
         partition: i32::try_from(values.whole("KAFKA_PARTITION")?).ok()?,
         security: places.security?,
-        compression: Compression::parse(&values.text_or_default("KAFKA_COMPRESSION"))?,
+        client,
+        compression: compression?,
         key_column,
         csv: csv?,
         on_bad_row: on_bad_row?,
@@ -73,6 +76,29 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         log: log(values),
         aws,
     })
+}
+
+/// What the compatibility client does not have is refused before anything is sent; where it is
+/// chosen by what a broker offers, it is refused then.
+fn client(
+    values: &mut Values,
+    security: Option<&KafkaSecurity>,
+    compression: Option<Compression>,
+) -> KafkaClient {
+    match &*values.text_or_default("KAFKA_CLIENT") {
+        "native" => return KafkaClient::Native,
+        "compat" => {}
+        _ => return KafkaClient::Auto,
+    }
+    if security.is_some_and(|security| *security != KafkaSecurity::default()) {
+        values.problem("KAFKA_CLIENT=compat has neither TLS nor a login: it needs KAFKA_SECURITY_PROTOCOL=PLAINTEXT");
+    }
+    if let Some(compression @ (Compression::Lz4 | Compression::Zstd)) = compression {
+        values.problem(format!(
+            "KAFKA_CLIENT=compat has no {compression}: it takes KAFKA_COMPRESSION gzip, snappy or none"
+        ));
+    }
+    KafkaClient::Compat
 }
 
 /// How to speak: needed even where everything else is wrong.

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use csv_to_kafka::flow::job::Target;
 use csv_to_kafka::port::console;
 use csv_to_kafka::port::kafka::{KafkaConfig, KafkaPartition, Security};
-use csv_to_kafka::settings::Server;
+use csv_to_kafka::settings::{KafkaClient, Server};
 use csv_to_kafka::stop::{EXIT_COMPLETE, Peer, Stop};
+use csv_to_kafka::wire::compress::Compression;
 
 pub(crate) mod check;
 pub(crate) mod letters;
@@ -34,6 +35,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) fn kafka(
     servers: &[Server],
     security: &Security,
+    (client, compression): (KafkaClient, Compression),
     job_id: &str,
     target: &Target,
 ) -> KafkaPartition {
@@ -43,6 +45,8 @@ pub(crate) fn kafka(
         partition: target.partition,
         client_id: format!("csv-to-kafka-{job_id}"),
         security: security.clone(),
+        client,
+        compression,
     })
 }
 /// Where a rehearsal has the log of a partition.

@@ -17,9 +17,11 @@ use csv_to_kafka::port::machine::Machine;
 use csv_to_kafka::port::s3::S3;
 use csv_to_kafka::port::secrets_manager::SecretLogin;
 use csv_to_kafka::settings::{
-    Aws, CheckpointAt, KafkaSecurity, Metrics as MetricsSetting, MetricsTo, Settings, SourceAt,
+    Aws, CheckpointAt, KafkaClient, KafkaSecurity, Metrics as MetricsSetting, MetricsTo, Settings,
+    SourceAt,
 };
 use csv_to_kafka::stop::Stop;
+use csv_to_kafka::wire::compress::Compression;
 use csv_to_kafka::wire::dynamodb::Table;
 use csv_to_kafka::wire::s3::Place;
 use csv_to_kafka::wire::secrets_manager::SecretArn;
@@ -152,9 +154,11 @@ impl<'a> Brokers<'a> {
 
     pub(crate) fn open(&self, target: &Target) -> Result<Box<dyn Broker>, Box<Stop>> {
         let servers = &self.reading.bootstrap_servers;
+        // Whoever only reads takes the client that fits.
+        let client = (KafkaClient::Auto, Compression::None);
         Ok(match &self.reading.directory {
             Some(directory) => Box::new(EmbeddedLog::open(&log_in(directory, target))?),
-            None => Box::new(kafka(servers, &self.security, self.job_id, target)),
+            None => Box::new(kafka(servers, &self.security, client, self.job_id, target)),
         })
     }
 }

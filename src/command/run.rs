@@ -30,7 +30,8 @@ pub(crate) fn run(settings: &Settings, variables: &Variables, voice: &Voice) -> 
     let job = job(settings, None)?;
     let security = Security::new(&settings.security, places.aws.take()).map_err(one_problem)?;
     let servers = &settings.bootstrap_servers;
-    let partition = |target: &Target| kafka(servers, &security, &job.job_id, target);
+    let client = (settings.client, settings.compression);
+    let partition = |target: &Target| kafka(servers, &security, client, &job.job_id, target);
     let mut main = partition(&job.target);
     let mut dead = job.dead_target().as_ref().map(partition);
     voice.line(&begin("copies", &job, settings));

@@ -1,8 +1,10 @@
 //! How large batches and records of a partition may be.
 
 use super::job::Job;
-use super::ports::TopicSettings;
-use crate::limits::{BATCH_BYTES_MAX_UNKNOWN, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES};
+use super::ports::{Guard, TopicSettings};
+use crate::limits::{
+    BATCH_BYTES_MAX_UNKNOWN, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES, COMPAT_BATCH_BYTES_MAX,
+};
 use crate::stop::{Peer, Stop};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +22,16 @@ impl Bounds {
         topic: &str,
         settings: &TopicSettings,
         pinned: Option<u64>,
+        guard: Guard,
     ) -> Result<Bounds, Stop> {
         let topic_bytes_max = settings
             .max_message_bytes
             .map_or(BATCH_BYTES_MAX_UNKNOWN, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        let batch_bytes_max = topic_bytes_max.min(job.batch_bytes_max);
+        let client_bytes_max = match guard {
+            Guard::Sequence => job.batch_bytes_max,
+            Guard::TailOnly => job.batch_bytes_max.min(COMPAT_BATCH_BYTES_MAX),
+        };
+        let batch_bytes_max = topic_bytes_max.min(client_bytes_max);
         if batch_bytes_max < BATCH_BYTES_MIN {
             return Err(Stop::refused(
                 Peer::Broker,

@@ -11,6 +11,9 @@
 //!                                              └─ 10: cut in halves
 //! ```
 //!
+//! Where records carry no sequence (the compatibility client), nothing is sent again before the
+//! tail was read.
+//!
 //! A batch is sent again byte for byte, until an answer is definite. Only after the tail was
 //! read and does not hold it, its time is stamped anew; its range of sequences never changes.
 
@@ -187,8 +190,12 @@ impl Flight {
             }
             if !self.sealed {
                 let producer = place.producer();
-                let base_sequence = sequence::sequence_of(self.first, producer.base_record);
-                batch.seal(producer.id, producer.epoch, base_sequence, now.wall_ms);
+                if place.is_unnumbered() {
+                    batch.seal_unnumbered(now.wall_ms);
+                } else {
+                    let base_sequence = sequence::sequence_of(self.first, producer.base_record);
+                    batch.seal(producer.id, producer.epoch, base_sequence, now.wall_ms);
+                }
                 self.sealed = true;
             }
             self.sent = now;
@@ -229,6 +236,15 @@ impl Flight {
         self.sealed &= !defect!(RetryDifferently);
         run.broker(place.which).hang_up();
         self.patience.wait(run, trouble)?;
+        if place.is_unnumbered() {
+            return match self.ask_later(run, place)? {
+                Verdict::Landed => {
+                    self.here = Some(batch);
+                    Ok(())
+                }
+                Verdict::NotThere(_) => self.transmit(run, place, batch),
+            };
+        }
         describe(run, place)?;
         self.transmit(run, place, batch)
     }
@@ -331,10 +347,7 @@ impl Flight {
         place: &mut Place,
         batch: Batch,
     ) -> Result<(), Stop> {
-        run.broker(place.which).hang_up();
-        // Whatever of ours is still on its way is decided by then.
-        run.wait(PRODUCE_TIMEOUT_MS)?;
-        match self.ask_partition(run, place)? {
+        match self.ask_later(run, place)? {
             Verdict::Landed => {
                 self.here = Some(batch);
                 Ok(())
@@ -369,6 +382,14 @@ impl Flight {
         self.rest.push_front(tail);
         self.sealed = false;
         self.transmit(run, place, head)
+    }
+
+    /// The partition once whatever of ours is still on its way is decided: nothing but what it
+    /// holds tells whether a repetition would be the second one.
+    fn ask_later(&mut self, run: &mut Run<'_, '_>, place: &mut Place) -> Result<Verdict, Stop> {
+        run.broker(place.which).hang_up();
+        run.wait(PRODUCE_TIMEOUT_MS)?;
+        self.ask_partition(run, place)
     }
 
     /// Steps 3 to 5 again: the tail holds all of the batch, or nothing of it. Anything else was

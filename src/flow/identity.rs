@@ -2,12 +2,17 @@
 
 use super::keeper::insist_store;
 use super::patience::insist;
+use super::ports::{Guard, ProducerIdentity};
 use super::run::Run;
 use super::tail::{Place, Tail};
 use crate::event::Event;
 use crate::limits::PRODUCERS_MAX;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf, Producer, Status};
+
+/// What stands for an identity where records carry none: it is stored all the same, so that the
+/// item tells from where on nothing but the rows themselves can be read back.
+const UNNUMBERED: ProducerIdentity = ProducerIdentity { id: -1, epoch: -1 };
 
 /// Asks for an identity and stores it, with all that `pins` holds, on condition that the
 /// ledger has just the identities that we know. Its first record will be `place.landed` + 1.
@@ -25,8 +30,14 @@ pub fn store_new(
             "Raise producer.id.expiration.ms of the brokers",
         ));
     }
-    let identity = insist(run, Peer::Broker, |run| run.broker(which).new_producer())?;
-    assert!(identity.id >= 0, "a batch with a negative producer id is not checked at all");
+    let identity = match run.broker(which).guard() {
+        Guard::Sequence => {
+            let identity = insist(run, Peer::Broker, |run| run.broker(which).new_producer())?;
+            assert!(identity.id >= 0, "a batch with a negative producer id is not checked at all");
+            identity
+        }
+        Guard::TailOnly => UNNUMBERED,
+    };
     let known = place.producers.len();
     let mut producers = place.producers.clone();
     producers.push(Producer {
@@ -65,12 +76,14 @@ pub fn store_new(
     insist_store(run, &change, &OnlyIf { holder, identities })?;
     place.producers = producers;
     place.offsets.settled = Some(log_end - 1);
-    run.tell(&Event::Identity {
-        lane: which,
-        producer_id: identity.id,
-        producer_epoch: identity.epoch,
-        base_record: place.landed,
-    });
+    if identity != UNNUMBERED {
+        run.tell(&Event::Identity {
+            lane: which,
+            producer_id: identity.id,
+            producer_epoch: identity.epoch,
+            base_record: place.landed,
+        });
+    }
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::event::Lane as Which;
 use crate::settings::OnBadRow;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, Producer};
+use crate::wire::provenance::{dead_letter_row, source_line};
 use crate::wire::record::columns_of;
 use crate::wire::record::dead_letter::Letter;
 use crate::wire::record_batch::BatchHeader;
@@ -73,7 +74,8 @@ pub fn letters(
     let start = insist(&mut run, Peer::Broker, |run| run.broker(Which::Dead).offset(Mark::Start))?;
     let mut found = Found::default();
     let from = first.max(start.unwrap_or(0));
-    let seen = read_own(&mut run, Which::Dead, &place.producers, from, end, &mut |value| {
+    let ours = Ours::new(Which::Dead, &place.producers, item);
+    let seen = read_own(&mut run, ours, from, end, &mut |value| {
         if let Some(letter) = Letter::parse(value, bytes_max) {
             found.letters += 1;
             show(&letter, value)
@@ -102,12 +104,17 @@ pub fn columns(
     };
     let from = item.main.first_offset.unwrap_or(first.first_offset);
     let mut columns = None;
-    let _: ControlFlow<()> =
-        read_own(&mut run, Which::Main, &producers, from, last + 1, &mut |value| {
+    let _: ControlFlow<()> = read_own(
+        &mut run,
+        Ours::new(Which::Main, &producers, item),
+        from,
+        last + 1,
+        &mut |value| {
             columns = columns_of(value);
             let is_found = columns.is_some();
             Ok(if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
+        },
+    )?;
     Ok(columns)
 }
 
@@ -117,14 +124,14 @@ type Take<'a> = dyn FnMut(&[u8]) -> Result<ControlFlow<()>, Stop> + 'a;
 /// or `take` has enough.
 fn read_own(
     run: &mut Run<'_, '_>,
-    which: Which,
-    producers: &[Producer],
+    ours: Ours<'_>,
     from: i64,
     end: i64,
     take: &mut Take<'_>,
 ) -> Result<ControlFlow<()>, Stop> {
-    let mut own =
-        Own { producers, next_offset: from, take, outcome: Ok(ControlFlow::Continue(())) };
+    let which = ours.which;
+    let outcome = Ok(ControlFlow::Continue(()));
+    let mut own = Own { ours, next_offset: from, is_numbered: true, take, outcome };
     let mut next = from;
     // Each answer moves on, up to the end.
     while next < end {
@@ -145,25 +152,54 @@ fn read_own(
     own.outcome
 }
 
-struct Own<'a, 't> {
+/// Which records are the job's.
+struct Ours<'a> {
+    which: Which,
     producers: &'a [Producer],
+    source: &'a str,
+}
+
+impl<'a> Ours<'a> {
+    fn new(which: Which, producers: &'a [Producer], item: &'a Checkpoint) -> Ours<'a> {
+        Ours { which, producers, source: item.source.as_deref().unwrap_or("") }
+    }
+
+    /// What the compatibility client sent carries no identity: the source that it names tells.
+    fn names_source(&self, value: Option<&[u8]>) -> bool {
+        let row = value.and_then(|value| match self.which {
+            Which::Main => source_line(value, self.source),
+            Which::Dead => dead_letter_row(value, self.source),
+        });
+        row.is_some()
+    }
+}
+
+struct Own<'a, 't> {
+    ours: Ours<'a>,
     /// All below this has been shown; a read that failed in the middle is made again.
     next_offset: i64,
+    /// The batch in progress carries an identity.
+    is_numbered: bool,
     take: &'a mut Take<'t>,
     outcome: Result<ControlFlow<()>, Stop>,
 }
 
 impl BatchVisitor for Own<'_, '_> {
     fn batch(&mut self, header: &BatchHeader) -> bool {
-        let is_ours = self.producers.iter().any(|producer| {
-            header.producer_id == producer.id && header.producer_epoch == producer.epoch
+        self.is_numbered = header.base_sequence >= 0;
+        let is_ours = self.ours.producers.iter().any(|producer| {
+            let is_numbered = producer.id >= 0;
+            is_numbered == self.is_numbered
+                && header.producer_id == producer.id
+                && header.producer_epoch == producer.epoch
         });
-        is_ours && header.base_sequence >= 0 && !header.is_control()
+        is_ours && !header.is_control()
     }
 
     fn record(&mut self, offset: i64, _key: Option<&[u8]>, value: Option<&[u8]>) {
         let goes_on = matches!(self.outcome, Ok(ControlFlow::Continue(())));
-        if offset >= self.next_offset && goes_on {
+        let is_ours = self.is_numbered || self.ours.names_source(value);
+        if offset >= self.next_offset && goes_on && is_ours {
             self.next_offset = offset + 1;
             self.outcome = (self.take)(value.unwrap_or_default());
         }

@@ -183,6 +183,15 @@ pub enum ReadTo {
     Deleted { log_start: i64 },
 }
 
+/// What keeps the broker from appending a record twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// The leader checks each batch's producer sequence.
+    Sequence,
+    /// Nothing: records carry no number. Only what is read back from the partition tells.
+    TailOnly,
+}
+
 /// The answer to a produce request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
@@ -207,6 +216,11 @@ pub enum Confirmed {
 ///
 /// The calls of the first group are never made while a batch is in flight.
 pub trait Broker {
+    /// The same for a whole run, once the partition was described.
+    fn guard(&self) -> Guard {
+        Guard::Sequence
+    }
+
     /// Asks any broker about cluster, topic and leader; later calls go to that leader.
     fn describe(&mut self) -> Result<Described, Fault>;
 

@@ -3,7 +3,8 @@
 //! ```text
 //! 1, 2  take      the job is ours; all goes on from the item that the take returned
 //! 3     describe  same cluster, same topic, the partition is there
-//! 4, 5  read_tail the log end, and our last record below it
+//! 4, 5  read_tail the log end, and our last record below it; by what the records say where
+//!                 they carry no sequence (the compatibility client)
 //! 6     begin     no identity yet: store one, with all pins, before anything is sent
 //! 7     open      the header's bytes, then from next_byte on
 //! ```
@@ -21,15 +22,17 @@ use super::keeper::Offsets;
 use super::lane::Lane;
 use super::opening::{Opening, open_begun, open_fresh};
 use super::patience::insist;
-use super::ports::{Fault, TopicSettings};
+use super::ports::{Fault, Guard, TopicSettings};
 use super::run::Run;
 use super::tail::{Place, describe, log_end, read_tail};
 use super::take::{pin_of, take};
 use crate::event::{Event, Lane as Which};
 use crate::finding::{Finding, Grade};
+use crate::limits::PRODUCE_TIMEOUT_MS;
 use crate::stop::{Peer, Stop};
 use crate::wire::batch_writer::BatchWriter;
 use crate::wire::checkpoint::{Checkpoint, FORMAT, LaneItem};
+use crate::wire::compress::Compression;
 use crate::wire::record::RowTemplate;
 use crate::wire::record_batch::Batch;
 
@@ -52,13 +55,16 @@ pub fn resume(run: &mut Run<'_, '_>) -> Result<Course, Stop> {
 fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Course, Stop> {
     let dead = run.job.dead_target();
     let mut dead = dead.map(|target| place(Which::Dead, target, item, &item.dlq, item.dlq_rows));
-    read_tail(run, &mut main)?;
+    await_late_requests(run, &main)?;
+    read_guarded_tail(run, &mut main)?;
     if let Some(dead) = dead.as_mut().filter(|dead| !dead.producers.is_empty()) {
-        read_tail(run, dead)?;
+        read_guarded_tail(run, dead)?;
     }
+    warn_of_guard(run, &main);
     let settings = topic_settings(run, &main)?;
+    let guard = run.broker(Which::Main).guard();
     let pinned = item.main.record_bytes_max;
-    let bounds = Bounds::of(run.job, &main.target.topic, &settings, pinned)?;
+    let bounds = Bounds::of(run.job, &main.target.topic, &settings, pinned, guard)?;
     let dead = match dead {
         Some(dead) => Some(open_dead(run, item, dead)?),
         None => None,
@@ -82,14 +88,40 @@ fn go_on(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Co
     Ok(course(run, opening, from, (main, bounds), dead))
 }
 
+/// Without the broker's check a request that an earlier run left behind may land until its
+/// time-out: only then the tail is what it will be.
+fn await_late_requests(run: &mut Run<'_, '_>, place: &Place) -> Result<(), Stop> {
+    let unguarded = run.broker(place.which).guard() == Guard::TailOnly;
+    if unguarded || place.is_unnumbered() { run.wait(PRODUCE_TIMEOUT_MS) } else { Ok(()) }
+}
+
+/// The tail; and where another client than before goes on, what its records carry is stored.
+fn read_guarded_tail(run: &mut Run<'_, '_>, place: &mut Place) -> Result<(), Stop> {
+    let tail = read_tail(run, place)?;
+    let unguarded = run.broker(place.which).guard() == Guard::TailOnly;
+    if unguarded == place.is_unnumbered() {
+        return Ok(());
+    }
+    store_new(run, place, tail.log_end, Checkpoint::default())
+}
+
+fn warn_of_guard(run: &mut Run<'_, '_>, place: &Place) {
+    if run.broker(place.which).guard() == Guard::TailOnly {
+        let text = "the compatibility client sends: the broker does not check the order of our batches. After a crash or a lost answer the partition is read before anything is sent again, so one run at a time repeats and loses nothing, unless a request arrives later than its time-out. Not covered: two runs of this job at once, the memory figures, the time that a stop takes";
+        run.tell(&Event::Warning { text });
+    }
+}
+
 /// A job without an identity: nothing of ours was sent, at most the Python processor's rows.
 fn begin(run: &mut Run<'_, '_>, item: &Checkpoint, mut main: Place) -> Result<Course, Stop> {
     let described = describe(run, &main)?;
     main.cluster_id.clone_from(&described.cluster_id);
     main.topic_id.clone_from(&described.topic_id);
     main.described = Some(described);
+    warn_of_guard(run, &main);
+    let guard = run.broker(Which::Main).guard();
     let settings = topic_settings(run, &main)?;
-    let bounds = Bounds::of(run.job, &main.target.topic, &settings, None)?;
+    let bounds = Bounds::of(run.job, &main.target.topic, &settings, None, guard)?;
     let opening = run.wait_for(Peer::Source, open_fresh)?;
     warn_of_retention(run, &settings, bounds, &opening);
     main.answered = Some(run.now());
@@ -150,7 +182,8 @@ fn open_dead(
     }
     let settings = topic_settings(run, &dead)?;
     let pinned = item.dlq.record_bytes_max.filter(|_| begun);
-    let bounds = Bounds::of(run.job, &dead.target.topic, &settings, pinned)?;
+    let guard = run.broker(Which::Dead).guard();
+    let bounds = Bounds::of(run.job, &dead.target.topic, &settings, pinned, guard)?;
     if !begun {
         dead.answered = Some(run.now());
         let log_end = readable_end(run, &dead)?;
@@ -185,8 +218,10 @@ fn course(
     });
     let adopted_rows = main.producers.first().map_or(0, |producer| producer.base_record);
     let adopted_rows = if from.row == 0 { adopted_rows } else { 0 };
-    let compression = run.job.compression;
     let lane = |(place, bounds): (Place, Bounds), ordinal| {
+        // The compatibility client compresses by itself.
+        let compression =
+            if place.is_unnumbered() { Compression::None } else { run.job.compression };
         let writer = BatchWriter::new(compression, bounds.batch_bytes_max, bounds.record_bytes_max);
         let buffers = [(); 2].map(|()| Batch::with_capacity(bounds.batch_bytes_max));
         Lane::new(place, writer, buffers, ordinal)

@@ -11,7 +11,7 @@
 use super::job::{Job, Target};
 use super::keeper::Offsets;
 use super::patience::Patience;
-use super::ports::{Described, Fault, Mark, Missing, Now, ReadTo, Visit};
+use super::ports::{Described, Fault, Guard, Mark, Missing, Now, ReadTo, Visit};
 use super::run::Run;
 use crate::event::{Event, Lane as Which};
 use crate::limits::{
@@ -19,6 +19,7 @@ use crate::limits::{
 };
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::Producer;
+use crate::wire::provenance::{dead_letter_row, source_line};
 use crate::wire::record_batch::BatchHeader;
 use crate::wire::sequence;
 
@@ -55,6 +56,11 @@ pub struct Tail {
 }
 
 impl Place {
+    /// The records that this job sends now carry no sequence.
+    pub fn is_unnumbered(&self) -> bool {
+        self.producer().id < 0
+    }
+
     pub fn producer(&self) -> &Producer {
         match self.producers.last() {
             Some(producer) => producer,
@@ -194,12 +200,11 @@ fn attempt(run: &mut Run<'_, '_>, place: &mut Place, leader_epoch: i32) -> Resul
     if log_end < from {
         return Ok(Attempt::Short { log_end });
     }
-    let mut found = Found::new(place);
+    let mut found = Found::new(run, place);
     let mut next = from;
     // Each answer moves on, so the log end is the ceiling.
     while next < log_end {
-        let visit = Visit::Headers(&mut |header| found.visit(header));
-        match run.broker(place.which).read(next, log_end, visit)? {
+        match found.look(run, next, log_end)? {
             ReadTo::Offset(to) if to > next => next = to,
             ReadTo::Offset(_) => {
                 return Err(Fault::passing(format!(
@@ -286,10 +291,16 @@ pub(super) fn settled_end(run: &mut Run<'_, '_>, place: &Place) -> Result<i64, S
     }
 }
 
-/// Our batches in the tail, chained: each begins where the one before it ended.
+/// Our batches in the tail, chained: each begins where the one before it ended. Where no
+/// sequence tells, the rows that the records name do.
 struct Found<'a> {
     place: &'a Place,
     producer: Producer,
+    by_rows: bool,
+    /// Bad rows may lie between two good ones, so a record's number is not its row's.
+    rows_have_gaps: bool,
+    settled_row: u64,
+    last_row: u64,
     last_ordinal: u64,
     /// What the next batch must begin with, once there was one.
     chained: Option<u64>,
@@ -299,15 +310,68 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(place: &'a Place) -> Found<'a> {
+    fn new(run: &mut Run<'_, '_>, place: &'a Place) -> Found<'a> {
+        let settled_row = run.keeper.settled().row;
+        let unguarded = run.broker(place.which).guard() == Guard::TailOnly;
         Found {
             place,
             producer: place.producer().clone(),
+            by_rows: unguarded || place.is_unnumbered(),
+            rows_have_gaps: run.job.dead_target().is_some(),
+            settled_row,
+            last_row: settled_row,
             last_ordinal: place.landed,
             chained: None,
             first_offset: None,
             last_offset: None,
             broken: None,
+        }
+    }
+
+    /// One read of the tail.
+    fn look(&mut self, run: &mut Run<'_, '_>, from: i64, to: i64) -> Result<ReadTo, Fault> {
+        let which = self.place.which;
+        if !self.by_rows {
+            let visit = Visit::Headers(&mut |header| self.visit(header));
+            return run.broker(which).read(from, to, visit);
+        }
+        let source = &run.job.source;
+        let mut see = |offset, _key: Option<&[u8]>, value: Option<&[u8]>| {
+            let row = value.and_then(|value| match which {
+                Which::Main => source_line(value, source),
+                Which::Dead => dead_letter_row(value, source),
+            });
+            if let Some(row) = row {
+                self.visit_row(offset, row);
+            }
+        };
+        run.broker(which).read(from, to, Visit::Records(&mut see))
+    }
+
+    fn visit_row(&mut self, offset: i64, row: u64) {
+        // Dead letters run ahead of the rows around them; these are counted already.
+        let was_counted = self.place.which == Which::Dead && row <= self.settled_row;
+        if was_counted || self.broken.is_some() {
+            return;
+        }
+        let expected = self.last_ordinal + 1;
+        if row <= self.last_row || (row != expected && !self.rows_have_gaps) {
+            self.broken = Some(self.breaks(offset, expected, row));
+            return;
+        }
+        self.last_row = row;
+        self.first_offset.get_or_insert(offset);
+        self.last_ordinal = expected;
+        self.last_offset = Some(offset);
+    }
+
+    fn breaks(&self, offset: i64, expected: u64, found: u64) -> Stop {
+        Stop::TailBroken {
+            topic: self.place.target.topic.clone(),
+            partition: self.place.target.partition,
+            offset,
+            expected,
+            found,
         }
     }
 
@@ -332,13 +396,7 @@ impl<'a> Found<'a> {
             None => first == expected || (may_lag && first < expected),
         };
         if !follows {
-            self.broken = Some(Stop::TailBroken {
-                topic: self.place.target.topic.clone(),
-                partition: self.place.target.partition,
-                offset: header.base_offset,
-                expected,
-                found: first,
-            });
+            self.broken = Some(self.breaks(header.base_offset, expected, first));
             return;
         }
         self.chained = Some(last + 1);

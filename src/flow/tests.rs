@@ -130,11 +130,12 @@ fn the_brake() {
 /// then, and what it told.
 #[test]
 fn answers_to_a_batch() {
+    type Case<'a> = (&'a str, Vec<Reply>, &'a Stop, usize, &'a [&'a str]);
     let appended = |error_code| Reply::Appended { error_code, throttle_ms: 0 };
     let refused = |error_code| Reply::Refused { error_code };
     let complete = Stop::Complete { rows: 10 };
     let contended = Stop::Contended { topic: "t".into(), partition: 0 };
-    let table: [(&str, Vec<Reply>, &Stop, usize, &[&str]); 11] = [
+    let table: [Case<'_>; 11] = [
         ("nothing strange", vec![], &complete, 10, &[]),
         ("appended, and a passing error", vec![appended(7)], &complete, 10, &["Retry"]),
         ("not appended, and a passing error", vec![refused(7)], &complete, 10, &["Retry"]),

@@ -27,8 +27,6 @@ pub enum Group {
     Pace,
     Log,
     Aws,
-    /// Known and refused: this version can not do what they ask for.
-    Later,
 }
 
 /// What a setting takes.
@@ -40,10 +38,6 @@ pub enum Takes {
     Whole { min: u64, max: u64 },
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// One of the first; the others are refused, for this reason.
-    OneOfNow { now: &'static [&'static str], later: &'static [&'static str], because: &'static str },
-    /// Nothing yet, for this reason.
-    Later(&'static str),
 }
 
 /// Every setting, in the order in which a reader meets them.
@@ -104,13 +98,9 @@ pub const TABLE: &[Setting] = &[
     plain(
         "KAFKA_CLIENT",
         Group::Kafka,
-        Takes::OneOfNow {
-            now: &["auto", "native"],
-            later: &["compat"],
-            because: "this version has no client for brokers older than 0.11",
-        },
+        Takes::OneOf(&["auto", "native", "compat"]),
         "auto",
-        "Both are our own client",
+        "compat for brokers older than 0.11",
     ),
     plain(
         "KAFKA_SECURITY_PROTOCOL",
@@ -434,8 +424,7 @@ impl Setting {
             Takes::Text(shape) => shape.to_owned(),
             Takes::Whole { min, max } if max >= i32::MAX as u64 => format!("{min} or more"),
             Takes::Whole { min, max } => format!("{min} to {max}"),
-            Takes::OneOf(words) | Takes::OneOfNow { now: words, .. } => words.join(", "),
-            Takes::Later(_) => String::new(),
+            Takes::OneOf(words) => words.join(", "),
         }
     }
 }
@@ -463,11 +452,7 @@ mod tests {
         for (index, setting) in TABLE.iter().enumerate() {
             let name = setting.name;
             assert!(TABLE[..index].iter().all(|other| other.name != name), "{name} is there twice");
-            assert_eq!(
-                setting.group == Group::Later || matches!(setting.takes, Takes::Later(_)),
-                setting.meaning.is_empty(),
-                "{name}: what works has a meaning, what does not has none"
-            );
+            assert!(!setting.meaning.is_empty(), "{name} has a meaning");
             assert!(setting.meaning.len() <= 60, "{name}: a few words");
             assert!(
                 !matches!(setting.takes, Takes::OneOf(words)

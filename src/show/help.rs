@@ -1,6 +1,6 @@
 //! The help: an overview, one page for each command, and the settings out of their table.
 
-use crate::settings::{FILE_SUFFIX, Group, Setting, TABLE, Takes};
+use crate::settings::{FILE_SUFFIX, Group, Setting, TABLE};
 
 pub const OVERVIEW: &str = "\
 csv-to-kafka copies one CSV, an object in S3 or a file, into one Kafka partition:
@@ -229,13 +229,9 @@ pub fn settings() -> String {
     let mut lines = vec![SETTINGS_HEAD.to_owned()];
     for (group, title) in GROUPS {
         lines.push(format!("\n{title}"));
-        let settings = TABLE.iter().filter(|s| s.group == group && works(s));
+        let settings = TABLE.iter().filter(|s| s.group == group);
         lines.extend(settings.map(page_row));
     }
-    let refused: Vec<&str> =
-        TABLE.iter().filter(|s| !works(s)).map(|setting| setting.name).collect();
-    lines.push("\nKnown, and refused where they ask for what this version can not do".to_owned());
-    lines.extend(wrapped(&refused, 86).into_iter().map(|line| format!("  {line}")));
     lines.join("\n") + "\n"
 }
 
@@ -268,25 +264,6 @@ pub fn markdown_row(setting: &Setting) -> String {
         default => format!("`{default}`"),
     };
     format!("| {name} | {default} | {} | {} |", setting.values(), setting.meaning)
-}
-
-/// Whether this version does anything for it.
-pub fn works(setting: &Setting) -> bool {
-    setting.group != Group::Later && !matches!(setting.takes, Takes::Later(_))
-}
-
-fn wrapped(words: &[&str], width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if line.len() + 2 + word.len() <= width => {
-                line.push_str(", ");
-                line.push_str(word);
-            }
-            _ => lines.push((*word).to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::log::{Fact, Line};
 use crate::settings::{
-    Header, KafkaSecurity, MetricsTo, OnBadRow, SaslMechanism, Settings, Verify,
+    Header, KafkaClient, KafkaSecurity, MetricsTo, OnBadRow, SaslMechanism, Settings, Verify,
 };
 use crate::wire::sasl::scram::Hash;
 
@@ -65,6 +65,15 @@ fn facts(source: &str, settings: &Settings) -> Vec<(&'static str, Option<Fact>)>
         ("kafka_partition", Some(settings.partition.into())),
         text("kafka_security_protocol", protocol(&settings.security)),
         ("kafka_sasl_mechanism", settings.security.login.as_ref().map(|it| mechanism(it).into())),
+        (
+            "kafka_client",
+            match settings.client {
+                // Which it is, the brokers decide; a warning tells where it is not the native one.
+                KafkaClient::Auto => None,
+                KafkaClient::Native => Some("native".into()),
+                KafkaClient::Compat => Some("compat".into()),
+            },
+        ),
         text("kafka_compression", settings.compression.name()),
         ("kafka_key_column", settings.key_column.as_deref().map(Fact::from)),
         text("csv_delimiter", &byte(csv.delimiter)),

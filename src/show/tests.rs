@@ -5,9 +5,9 @@ use super::log::{Fact, Line};
 use super::start::{self, Start};
 use crate::event::{Because, Event, Lane, Progress, Summary};
 use crate::settings::{
-    Aws, AwsVariables, CheckpointAt, Csv, Header, KafkaSecurity, KafkaTls, Level, Log, LogFormat,
-    Login, Metrics, MetricsTo, OnBadRow, Password, SaslMechanism, Secret, Server, Settings,
-    SourceAt, Verify,
+    Aws, AwsVariables, CheckpointAt, Csv, Header, KafkaClient, KafkaSecurity, KafkaTls, Level, Log,
+    LogFormat, Login, Metrics, MetricsTo, OnBadRow, Password, SaslMechanism, Secret, Server,
+    Settings, SourceAt, Verify,
 };
 use crate::stop::{BadRow, Peer, Stop};
 use crate::wire::aws_endpoint::Variant;
@@ -65,6 +65,7 @@ fn settings() -> Settings {
                 Login::Password(Password { username: "u".into(), password: secret() }),
             )),
         },
+        client: KafkaClient::Auto,
         compression: Compression::Zstd,
         key_column: Some("id".into()),
         csv: Csv {

@@ -374,6 +374,8 @@ impl Subject for Elsewhere {
             partition: 0,
             client_id: "conformance".into(),
             security: Security::default(),
+            client: crate::settings::KafkaClient::Auto,
+            compression: crate::wire::compress::Compression::None,
         }));
         patient(|| self.broker().describe());
     }

@@ -56,11 +56,11 @@ fn every_crash_of_an_adopted_job() {
 }
 
 #[derive(Debug, Default)]
-struct Count {
-    batches: usize,
-    first: usize,
-    late: usize,
-    second: usize,
+pub(super) struct Count {
+    pub(super) batches: usize,
+    pub(super) first: usize,
+    pub(super) late: usize,
+    pub(super) second: usize,
 }
 
 /// What becomes of the requests that are on their way when the process dies.
@@ -72,7 +72,7 @@ enum OnTheirWay {
     Late(u64),
 }
 
-fn matrix(mut whole: World, job: &Job) -> Count {
+pub(super) fn matrix(mut whole: World, job: &Job) -> Count {
     let all = number("SIM_MATRIX").is_some();
     let mut count = Count::default();
     whole.snapshots = Some(Vec::new());
@@ -187,7 +187,7 @@ fn durable(world: &World) -> String {
     text
 }
 
-fn build(aside: Option<u64>) -> (World, Job) {
+pub(super) fn build(aside: Option<u64>) -> (World, Job) {
     let mut rng = Rng(11);
     let shape = Shape {
         rows: if aside.is_some() { 100 } else { 118 },

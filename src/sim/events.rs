@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::decode::{Stored, decode};
-use super::leader::Produced;
+use super::leader::{Produced, Unknown};
 use super::world::World;
 use crate::limits::PRODUCE_TIMEOUT_MS;
 use crate::wire::checkpoint::{Checkpoint, OnlyIf};
@@ -227,7 +227,10 @@ impl World {
         }
         match decode(bytes) {
             Err(problem) => return self.fail(format!("a batch was sent that is none: {problem}")),
-            Ok(stored) if stored.header.producer_id < 0 => {
+            Ok(stored)
+                if stored.header.producer_id < 0
+                    && self.parts[lane].nature.unknown != Unknown::KnowsNone =>
+            {
                 return self.fail("a batch was sent with a negative producer id");
             }
             Ok(stored)

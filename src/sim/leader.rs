@@ -30,6 +30,8 @@ pub(super) enum Unknown {
     Accepts,
     /// Kafka before 2.5 (59), old Redpanda (45): only sequence 0.
     Refuses(i16),
+    /// Kafka before 0.11: it knows nothing of producers, and appends whatever comes.
+    KnowsNone,
 }
 
 /// What does not change while a world runs.
@@ -71,7 +73,7 @@ enum Check {
 
 impl Producers {
     fn check(&self, header: &BatchHeader, nature: &Nature) -> Check {
-        if header.producer_id < 0 {
+        if header.producer_id < 0 || nature.unknown == Unknown::KnowsNone {
             return Check::Append;
         }
         let first = i64::from(header.base_sequence);
@@ -85,7 +87,7 @@ impl Producers {
         let Some(known) = self.0.get(&header.producer_id) else {
             return match nature.unknown {
                 Unknown::Refuses(code) if first != 0 => Check::Error(code),
-                _ => Check::Append,
+                Unknown::Refuses(_) | Unknown::Accepts | Unknown::KnowsNone => Check::Append,
             };
         };
         if header.producer_epoch < known.epoch {
@@ -255,7 +257,11 @@ impl Partition {
         if topic_id.is_some_and(|id| id != self.topic_id) {
             return refused(100);
         }
-        let Ok(stored) = decode(bytes) else { return refused(2) };
+        let Ok(mut stored) = decode(bytes) else { return refused(2) };
+        if self.nature.unknown == Unknown::KnowsNone {
+            // Nobody sees it: it marks what is the job's for those who judge the log.
+            stored.header.producer_id = 0;
+        }
         if stored.bytes.len() > self.max_message_bytes {
             return refused(10);
         }

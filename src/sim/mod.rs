@@ -1,7 +1,7 @@
 //! The simulation: worlds that cut, delay, repeat and kill, around the real flow.
 //!
 //! ```text
-//!            random_worlds   crash_matrix   defects        which worlds
+//!    random_worlds   crash_matrix   compat   defects        which worlds
 //!                     \          |          /
 //!                        drive (slots, starts, verdict)     who runs in them
 //!                                |
@@ -17,6 +17,7 @@
 #![expect(clippy::print_stderr, reason = "what a failing world did is printed for a person")]
 #![expect(clippy::struct_excessive_bools, reason = "what a world has, or has not, is many flags")]
 
+mod compat;
 mod conformance;
 mod crash_matrix;
 mod decode;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::decode::{Stored as Batched, decode};
 use super::defects::{Defect, on};
 use super::events::{Conn, Event, IDLE_MS};
-use super::leader::Partition;
+use super::leader::{Partition, Unknown};
 use super::world::{MAIN, Rng, Stage, Turn, WALL_MS, World};
 use crate::event::Event as Told;
 use crate::flow::ports::{
-    Answer, Broker, Confirmed, Described, Fault, Mark, Metrics, Now, Obstacle, Opened, Pin,
+    Answer, Broker, Confirmed, Described, Fault, Guard, Mark, Metrics, Now, Obstacle, Opened, Pin,
     ProducerIdentity, Read, ReadTo, Source, TopicSettings, Trouble, Unsent, Visit,
     World as WorldPort,
 };
@@ -181,6 +181,13 @@ fn unreachable_now(world: &mut World, lane: usize) -> Option<Fault> {
 }
 
 impl Broker for SimBroker {
+    fn guard(&self) -> Guard {
+        match self.hand.stage.lock().parts[self.lane].nature.unknown {
+            Unknown::KnowsNone => Guard::TailOnly,
+            Unknown::Accepts | Unknown::Refuses(_) => Guard::Sequence,
+        }
+    }
+
     fn describe(&mut self) -> Result<Described, Fault> {
         assert!(self.flying.is_none(), "describe while a batch is in flight");
         let lane = self.lane;
@@ -414,7 +421,10 @@ fn launch(world: &mut World, me: usize, id: u64, topic_id: Option<&str>, bytes: 
     let lane = world.conns[&id].lane;
     match &world.processes[me].sent {
         Some((before_lane, before_first, before))
-            if *before_lane == lane && *before_first == first && before[..] != bytes[..] =>
+            if first >= 0
+                && *before_lane == lane
+                && *before_first == first
+                && before[..] != bytes[..] =>
         {
             world.fail("a batch was sent again with other bytes, and the partition was not read");
         }

@@ -19,6 +19,7 @@ pub mod http;
 pub mod kafka;
 pub mod log_line;
 pub mod metrics;
+pub mod old_messages;
 pub mod pem;
 pub mod provenance;
 pub mod record;

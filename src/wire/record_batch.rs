@@ -379,6 +379,24 @@ impl Batch {
         assert!(self.record_count > 0, "a batch holds at least one record");
         let last_delta = (self.record_count - 1).cast_signed();
         assert!(base_sequence <= i32::MAX - last_delta, "no batch straddles the sequence wrap");
+        self.write_header(producer_id, producer_epoch, base_sequence, timestamp_ms);
+    }
+
+    /// The same for a batch whose records are sent one by one, as messages of an older format,
+    /// which have no place for an identity. It must not be sent as it is.
+    pub fn seal_unnumbered(&mut self, timestamp_ms: u64) {
+        assert!(self.record_count > 0, "a batch holds at least one record");
+        self.write_header(-1, -1, -1, timestamp_ms);
+    }
+
+    fn write_header(
+        &mut self,
+        producer_id: i64,
+        producer_epoch: i16,
+        base_sequence: i32,
+        timestamp_ms: u64,
+    ) {
+        let last_delta = (self.record_count - 1).cast_signed();
         let batch_length = i32::try_from(self.bytes.len() - LENGTH_END).unwrap_or(i32::MAX);
         let timestamp = timestamp_ms.min(i64::MAX.unsigned_abs()).cast_signed();
 

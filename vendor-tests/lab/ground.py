@@ -96,7 +96,7 @@ class Server:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def wait_port(self, port: int, seconds: float = 90):
+    def wait_port(self, port: int, seconds: float = 300):
         def ready():
             if not self.alive():
                 raise RuntimeError(f"{self.name} ended")

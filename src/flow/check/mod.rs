@@ -259,7 +259,8 @@ fn topic(
     found.append(&mut notes.findings);
     found.extend(topic::rights(&target.topic, &seen.described, &seen.settings));
     found.extend(topic::durability(&target.topic, &seen.described, &seen.settings));
-    let bounds = Bounds::of(job, &target.topic, &seen.settings, None);
+    let guard = run.broker(which).guard();
+    let bounds = Bounds::of(job, &target.topic, &seen.settings, None, guard);
     if let Some(bounds) = notes.keep(subject, bounds)? {
         found.push(topic::record_limit(&target.topic, &seen.settings, bounds));
         topic.bounds = Some(bounds);

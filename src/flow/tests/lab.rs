@@ -130,13 +130,11 @@ impl Broker for Scripted {
     }
 
     fn read(&mut self, from: i64, to: i64, visit: Visit<'_>) -> Result<ReadTo, Fault> {
-        match instead(&mut self.script.read, from) {
-            Some(answer) => answer,
-            None => {
-                let read = self.log.read(from, to, visit);
-                instead(&mut self.script.read_after, ()).map_or(read, Err)
-            }
+        if let Some(answer) = instead(&mut self.script.read, from) {
+            return answer;
         }
+        let read = self.log.read(from, to, visit);
+        instead(&mut self.script.read_after, ()).map_or(read, Err)
     }
 
     fn connect(&mut self) -> Result<(), Fault> {

@@ -192,6 +192,17 @@ pub fn verify(
     if item.status != Some(Status::Completed) {
         return Err(Stop::NotYetComplete { job_id: job.job_id.clone(), status });
     }
+    let mut lanes = [&item.main.producers, &item.dlq.producers].into_iter().flatten().flatten();
+    if asked.depth == Depth::Headers && lanes.any(|producer| producer.id < 0) {
+        return Err(Stop::refused(
+            Peer::Broker,
+            format!(
+                "job {} was sent by the compatibility client, whose records have no headers to prove it by",
+                job.job_id
+            ),
+            "Use verify without --headers (VERIFY=full): it compares every value",
+        ));
+    }
     let mut run = Run::new(job, ports);
     let began_ms = run.now().monotonic_ms;
     let lost = |missing| Stop::Overwritten { job_id: job.job_id.clone(), missing };

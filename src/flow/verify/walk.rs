@@ -21,7 +21,7 @@ use crate::flow::ports::BatchVisitor;
 use crate::flow::run::Run;
 use crate::stop::Stop;
 use crate::wire::checkpoint::Producer;
-use crate::wire::provenance::source_line;
+use crate::wire::provenance::{dead_letter_row, source_line};
 use crate::wire::record_batch::BatchHeader;
 use crate::wire::sequence;
 use serde_json::Value;
@@ -145,12 +145,16 @@ impl Walk {
             }
         }
         self.expected = ordinal;
+        self.lack(rows, count, before_offset);
+        Ok(())
+    }
+
+    fn lack(&mut self, rows: Option<(u64, u64)>, count: u64, before_offset: Option<i64>) {
         if self.is_excused {
             self.found.deleted += count;
-        } else {
+        } else if count > 0 {
             self.differs(Difference::Missing { rows, count, before_offset });
         }
-        Ok(())
     }
 
     fn advance(&mut self, run: &mut Run<'_, '_>) -> Result<bool, Stop> {
@@ -176,6 +180,12 @@ impl Walk {
             header.producer_id == producer.id && header.producer_epoch == producer.epoch
         };
         self.producers.iter().rev().find(is_ours).filter(|_| header.base_sequence >= 0)
+    }
+
+    /// The identity that was in use at this offset is none: the compatibility client's.
+    fn is_unnumbered_at(&self, offset: i64) -> bool {
+        let then = self.producers.iter().rev().find(|producer| producer.first_offset <= offset);
+        then.is_some_and(|producer| producer.id < 0)
     }
 
     fn is_at(&mut self, offset: i64) {
@@ -225,27 +235,37 @@ impl Walk {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<(), Stop> {
-        self.hash.update(value.unwrap_or_default());
-        self.hash.update(b"\n");
         if ordinal < self.expected {
             let row = value.and_then(|value| source_line(value, &self.source));
             self.differs(Difference::Repeated { record: ordinal, count: 1, row, offset });
+            self.add_to_digest(value);
             return Ok(());
         }
         if ordinal > self.expected {
             self.gap(run, ordinal, Some(offset))?;
         }
+        let is_there = self.advance(run)?;
+        self.place(is_there, offset, key, value);
+        Ok(())
+    }
+
+    /// The next record of the job, beside the row that the tape stands at, if it has one.
+    fn place(&mut self, is_there: bool, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.add_to_digest(value);
         self.is_excused = false;
-        self.expected = ordinal + 1;
+        let record = self.expected;
+        self.expected += 1;
         self.is_at(offset);
-        if !self.advance(run)? {
-            self.differs(Difference::Extra { record: ordinal, offset });
-            return Ok(());
-        }
-        if let Some(difference) = self.compare(offset, key, value) {
+        if !is_there {
+            self.differs(Difference::Extra { record, offset });
+        } else if let Some(difference) = self.compare(offset, key, value) {
             self.differs(difference);
         }
-        Ok(())
+    }
+
+    fn add_to_digest(&mut self, value: Option<&[u8]>) {
+        self.hash.update(value.unwrap_or_default());
+        self.hash.update(b"\n");
     }
 
     fn compare(
@@ -285,6 +305,35 @@ impl Walk {
         })
     }
 
+    /// A record that the compatibility client sent: it has no number, so the row that it names
+    /// tells its place.
+    fn own_row(
+        &mut self,
+        run: &mut Run<'_, '_>,
+        row: u64,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Stop> {
+        if self.expected > 1 && self.row().is_some_and(|last| row <= last) {
+            let record = self.expected - 1;
+            self.differs(Difference::Repeated { record, count: 1, row: Some(row), offset });
+            self.add_to_digest(value);
+            return Ok(());
+        }
+        let first = self.expected;
+        let mut rows = None;
+        let mut is_there = self.advance(run)?;
+        while let Some(before) = self.row().filter(|at| is_there && *at < row) {
+            rows = Some((rows.map_or(before, |(first_row, _)| first_row), before));
+            self.expected += 1;
+            is_there = self.advance(run)?;
+        }
+        self.lack(rows, self.expected - first, Some(offset));
+        self.place(is_there, offset, key, value);
+        Ok(())
+    }
+
     /// A record under no identity of ours: the Python processor's, or somebody else's.
     fn other_record(
         &mut self,
@@ -293,7 +342,13 @@ impl Walk {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<(), Stop> {
-        let line = value.and_then(|value| source_line(value, &self.source));
+        let line = value.and_then(|value| match self.which {
+            Which::Main => source_line(value, &self.source),
+            Which::Dead => dead_letter_row(value, &self.source),
+        });
+        if let Some(row) = line.filter(|_| self.is_unnumbered_at(offset)) {
+            return self.own_row(run, row, offset, key, value);
+        }
         match line.filter(|line| offset < self.own_from && *line >= 1 && *line <= self.adopted) {
             Some(line) if self.which == Which::Main => {
                 self.own_record(run, line, offset, key, value)
@@ -381,12 +436,13 @@ mod tests {
     /// Batches by their headers alone: (base offset, first sequence, last delta, records held).
     #[test]
     fn headers_alone() {
+        type Case<'a> = (&'a str, &'a [(i64, i32, i32, i32)], &'a [Difference], Told);
         type Told = (u64, Option<i64>, Option<i64>);
         let missing =
             |count, offset| Difference::Missing { rows: None, count, before_offset: Some(offset) };
         let repeated =
             |record, count, offset| Difference::Repeated { record, count, row: None, offset };
-        let table: [(&str, &[(i64, i32, i32, i32)], &[Difference], Told); 9] = [
+        let table: [Case<'_>; 9] = [
             ("one after the other", &[(0, 0, 9, 10), (10, 10, 4, 5)], &[], (15, Some(0), Some(14))),
             ("others in between", &[(3, 0, 9, 10), (20, 10, 0, 1)], &[], (11, Some(3), Some(20))),
             ("shown twice", &[(0, 0, 9, 10), (0, 0, 9, 10)], &[], (10, Some(0), Some(9))),

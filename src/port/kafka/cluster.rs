@@ -8,14 +8,17 @@ use std::time::Duration;
 use crate::flow::ports::{Fault, Missing, Trouble};
 use crate::limits::CONNECT_MS_MIN;
 use crate::port::stream::Deadline;
+use crate::settings::KafkaClient;
 use crate::stop::Stop;
+use crate::wire::compress::Compression;
 use crate::wire::kafka::answers::{self, Metadata, PartitionState};
 use crate::wire::kafka::errors::{LEADER_NOT_AVAILABLE, show_error};
 use crate::wire::kafka::requests::Ask;
 use crate::wire::kafka::show_server;
+use crate::wire::kafka::versions::PRODUCE_WITH_ZSTD;
 
 use super::connection::{Connected, Failure, Ready};
-use super::{KafkaConfig, KafkaPartition, show_topic_id, verdict};
+use super::{KafkaConfig, KafkaPartition, compat, show_topic_id, verdict};
 
 /// How many unreachable brokers one message names.
 const NAMED_MAX: usize = 4;
@@ -111,8 +114,16 @@ impl KafkaPartition {
         let half = deadline.left() / 2;
         let mut share = deadline.within(half.max(Duration::from_millis(CONNECT_MS_MIN)));
         let opened = open(&leader.host, leader.port, &self.config, &mut share);
-        self.ready = Some(opened.map_err(|failure| failure.fault)?);
+        let ready = opened.map_err(|failure| failure.fault)?;
+        self.settle_client(&ready);
+        self.ready = Some(ready);
         Ok(())
+    }
+
+    /// The first broker decides; another one that is older, or younger, changes nothing.
+    fn settle_client(&mut self, ready: &Ready) {
+        self.config.client =
+            if ready.versions.is_compat { KafkaClient::Compat } else { KafkaClient::Native };
     }
 
     /// Metadata from the connection that is open, or else from the brokers in turn.
@@ -147,7 +158,10 @@ impl KafkaPartition {
                     continue;
                 }
                 Err(failure) => return Err(failure.fault),
-                Ok(ready) => self.ready = Some(ready),
+                Ok(ready) => {
+                    self.settle_client(&ready);
+                    self.ready = Some(ready);
+                }
             }
             match self.ask_ready(share) {
                 Err(Fault::Passing(trouble)) => problems.push(trouble.problem),
@@ -212,6 +226,13 @@ impl KafkaPartition {
                 show_error(state.error_code)
             )));
         }
+        // The kafka crate takes the number of a partition for its place among those named.
+        if self.config.client == KafkaClient::Compat && !metadata.is_whole {
+            return Err(Fault::passing(format!(
+                "the brokers do not know all partitions of topic {} yet",
+                self.config.topic
+            )));
+        }
         // Any other error here is about replicas that do not matter to the leader.
         Ok(state)
     }
@@ -223,10 +244,24 @@ pub(super) fn open(
     config: &KafkaConfig,
     deadline: &mut Deadline,
 ) -> Result<Ready, Failure> {
-    let KafkaConfig { client_id, security, .. } = config;
-    Connected::open(host, port, client_id, security, deadline)?
+    let KafkaConfig { client_id, security, client, .. } = config;
+    let ready = Connected::open(host, port, client_id, security, deadline)?
         .authenticate(security, *deadline)?
-        .ready()
+        .ready(*client)?;
+    match objection(&ready, config) {
+        Some(fault) => Err(Failure { fault, hung_up: false }),
+        None => Ok(ready),
+    }
+}
+
+/// Why this broker can not be sent to with these settings.
+fn objection(ready: &Ready, config: &KafkaConfig) -> Option<Fault> {
+    if ready.versions.is_compat {
+        return compat::objection(ready, config);
+    }
+    let knows_zstd = ready.versions.produce_with(None) >= PRODUCE_WITH_ZSTD;
+    let objects = config.compression == Compression::Zstd && !knows_zstd;
+    objects.then(|| verdict::no_zstd(ready.link.server()))
 }
 
 fn no_broker(problems: &[String]) -> String {

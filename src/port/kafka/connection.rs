@@ -13,6 +13,7 @@ use crate::flow::ports::{Fault, Trouble};
 use crate::limits::{BROKER_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::port::resolve::resolve;
 use crate::port::stream::{Deadline, Moved, Stream};
+use crate::settings::KafkaClient;
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::frame::{FrameReader, correlation_id};
 use crate::wire::kafka::requests::{API_VERSIONS, Ask};
@@ -118,13 +119,20 @@ impl Connected {
 }
 
 impl Authenticated {
-    pub(super) fn ready(self) -> Result<Ready, Failure> {
-        match Versions::negotiate(&self.offers) {
-            Ok(versions) => Ok(Ready { link: self.link, versions, renew_at: self.renew_at }),
-            Err(lacks) => {
-                Err(Failure { fault: verdict::lacking(&self.link.server, &lacks), hung_up: false })
+    pub(super) fn ready(self, client: KafkaClient) -> Result<Ready, Failure> {
+        let server = &self.link.server;
+        let native = || Versions::negotiate(&self.offers);
+        let compat = || Versions::negotiate_compat(&self.offers);
+        let versions = match client {
+            KafkaClient::Native => native().map_err(|lacks| verdict::lacking(server, &lacks)),
+            KafkaClient::Compat => compat().map_err(|lacks| verdict::no_compat(server, &lacks)),
+            // What the native one lacks says more than what the other does.
+            KafkaClient::Auto => {
+                native().or_else(|lacks| compat().map_err(|_| verdict::lacking(server, &lacks)))
             }
-        }
+        };
+        let versions = versions.map_err(|fault| Failure { fault, hung_up: false })?;
+        Ok(Ready { link: self.link, versions, renew_at: self.renew_at })
     }
 }
 

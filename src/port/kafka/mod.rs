@@ -7,10 +7,12 @@
 //! security    TLS, and who we are
 //! connection  socket -> versions known -> authenticated -> ready
 //! flight      the batch in flight
+//! compat      the same through the `kafka` crate, for brokers from before 0.11
 //! verdict     error codes to passing and final faults
 //! ```
 
 mod cluster;
+mod compat;
 mod connection;
 mod flight;
 mod login;
@@ -20,23 +22,27 @@ mod verdict;
 use std::time::{Duration, Instant};
 
 use cluster::Leader;
+use compat::Compat;
 use connection::Ready;
 use flight::Flight;
 pub use security::{AwsLogin, Security};
 
 use crate::flow::ports::{
-    Answer, Broker, Confirmed, Described, Fault, Mark, ProducerIdentity, ReadTo, RecordVisitor,
-    TopicSettings, Trouble, Visit,
+    Answer, Broker, Confirmed, Described, Fault, Guard, Mark, ProducerIdentity, ReadTo,
+    RecordVisitor, TopicSettings, Trouble, Visit,
 };
 use crate::limits::{CALL_TIMEOUT_MS, FETCH_UNCOMPRESSED_BYTES_MAX, FETCH_WAIT_MS};
 use crate::port::stream::Deadline;
+use crate::settings::KafkaClient;
 use crate::stop::{Peer, Stop};
+use crate::wire::compress::Compression;
 use crate::wire::kafka::answers::{self, Configs, Fetched, Node};
 use crate::wire::kafka::errors::{
     CLUSTER_AUTHORIZATION_FAILED, OFFSET_OUT_OF_RANGE, TOPIC_AUTHORIZATION_FAILED, doubts_leader,
 };
-use crate::wire::kafka::requests::{Ask, EARLIEST, LATEST};
+use crate::wire::kafka::requests::{Ask, EARLIEST, LATEST, LOG_END};
 use crate::wire::kafka::versions::Versions;
+use crate::wire::old_messages::visit_message;
 use crate::wire::record_batch::{BadBatch, Batch, BatchHeader, Batches, records};
 
 /// Which partition, and where and how to ask for it.
@@ -47,6 +53,10 @@ pub struct KafkaConfig {
     pub partition: i32,
     pub client_id: String,
     pub security: Security,
+    /// Once a broker has said what it offers, never `Auto`.
+    pub client: KafkaClient,
+    /// For the compatibility client, which compresses by itself.
+    pub compression: Compression,
 }
 
 /// One partition of one topic, and the connection to its leader.
@@ -61,6 +71,7 @@ pub struct KafkaPartition {
     topic_id: Option<[u8; 16]>,
     ready: Option<Ready>,
     flight: Option<Flight>,
+    compat: Compat,
     head: Vec<u8>,
     /// Until then the broker answers nothing: it throttles us.
     muted_until: Option<Instant>,
@@ -88,6 +99,7 @@ impl KafkaPartition {
             topic_id: None,
             ready: None,
             flight: None,
+            compat: Compat::default(),
             head: Vec::new(),
             muted_until: None,
         }
@@ -161,10 +173,10 @@ impl KafkaPartition {
     }
 
     fn epoch_end(&mut self, asked_epoch: i32) -> Result<Option<i64>, Fault> {
-        if asked_epoch < 0 {
-            return Ok(None);
-        }
         let mut deadline = Deadline::after_ms(CALL_TIMEOUT_MS);
+        if asked_epoch < 0 {
+            return self.list_offset(&mut deadline, LOG_END).map(Some);
+        }
         let answer = self.exchange(
             &mut deadline,
             |versions| versions.epoch_end,
@@ -175,7 +187,9 @@ impl KafkaPartition {
             },
             |ready, version, partition| answers::epoch_end(ready.link.frame(), version, partition),
         )?;
-        let Some(answer) = answer else { return Ok(None) };
+        let Some(answer) = answer else {
+            return self.list_offset(&mut deadline, LOG_END).map(Some);
+        };
         self.note_throttle(answer.throttle_ms);
         self.check("OffsetForLeaderEpoch", answer.error_code)?;
         if answer.offset < 0 || answer.leader_epoch != asked_epoch {
@@ -233,7 +247,8 @@ impl KafkaPartition {
     }
 
     fn assert_idle(&self) {
-        assert!(self.flight.is_none(), "a request while a batch is in flight");
+        let is_idle = self.flight.is_none() && self.compat.is_idle();
+        assert!(is_idle, "a request while a batch is in flight");
     }
 
     fn note_throttle(&mut self, throttle_ms: u64) {
@@ -257,6 +272,10 @@ impl KafkaPartition {
 }
 
 impl Broker for KafkaPartition {
+    fn guard(&self) -> Guard {
+        if self.config.client == KafkaClient::Compat { Guard::TailOnly } else { Guard::Sequence }
+    }
+
     fn describe(&mut self) -> Result<Described, Fault> {
         self.assert_idle();
         self.mind_the_throttle()?;
@@ -353,6 +372,10 @@ impl Broker for KafkaPartition {
         self.assert_idle();
         let KafkaConfig { topic, partition, .. } = &self.config;
         assert!(self.ready.is_some(), "a batch without a connection");
+        if self.guard() == Guard::TailOnly {
+            let Some(leader) = &self.leader else { unreachable!("connected to nobody") };
+            return self.compat.send(&self.config, leader, batch);
+        }
         if let Some(ready) = &mut self.ready {
             let head = &mut self.head;
             let mut flight = Flight::begin(ready, head, topic, self.topic_id, *partition, batch);
@@ -362,6 +385,15 @@ impl Broker for KafkaPartition {
     }
 
     fn confirm(&mut self, wait_ms: u64) -> Confirmed {
+        if let Some((batch, outcome)) = self.compat.take() {
+            return match outcome {
+                Ok(answer) => self.landed(batch, answer),
+                Err(trouble) => {
+                    self.ready = None;
+                    Confirmed::Lost(batch, trouble)
+                }
+            };
+        }
         let Some(mut flight) = self.flight.take() else { return Confirmed::Idle };
         let wait_ms = wait_ms.min(CALL_TIMEOUT_MS);
         let deadline = (wait_ms > 0).then(|| Deadline::after_ms(wait_ms));
@@ -385,7 +417,8 @@ impl Broker for KafkaPartition {
 
     fn hang_up(&mut self) -> Option<Batch> {
         self.ready = None;
-        self.flight.take().map(|flight| flight.batch)
+        let compat = self.compat.hang_up();
+        self.flight.take().map(|flight| flight.batch).or(compat)
     }
 }
 
@@ -415,12 +448,10 @@ impl Walk {
             let (header, batch) = match batches.next() {
                 None => return Ok(()),
                 Some(Ok(found)) => found,
-                // A message of a format before ours: nobody's record of this job.
                 Some(Err(BadBatch::Magic(0 | 1))) => {
-                    let offset = bytes.get(begin_bytes..).and_then(|rest| rest.first_chunk());
-                    if let Some(offset) = offset {
-                        self.pass(i64::from_be_bytes(*offset));
-                    }
+                    let message = bytes.get(begin_bytes..batches.whole_bytes());
+                    self.old_message(message.unwrap_or_default(), &mut visit)
+                        .map_err(|bad| (self.reached, bad))?;
                     continue;
                 }
                 Some(Err(bad)) => return Err((self.reached, bad)),
@@ -464,6 +495,52 @@ impl Walk {
                 visit(offset, record.key, record.value);
             }
         }
+        Ok(())
+    }
+
+    /// A message of a format before ours, compressed or not, and its records. It has no header:
+    /// whom it is shown to as a batch is told that nobody numbered it.
+    fn old_message(&mut self, message: &[u8], visit: &mut Visit<'_>) -> Result<(), BadBatch> {
+        let Some(offset) = message.first_chunk() else { return Err(BadBatch::Short) };
+        let last_offset = i64::from_be_bytes(*offset);
+        let (from, to) = (self.from, self.to);
+        // In format 0 the records of a compressed message have offsets of their own.
+        let mut reached = last_offset;
+        if from < to && last_offset >= from {
+            let nobodys = BatchHeader {
+                base_offset: last_offset,
+                batch_bytes: message.len(),
+                attributes: 0,
+                last_offset_delta: 0,
+                max_timestamp_ms: -1,
+                producer_id: -1,
+                producer_epoch: -1,
+                base_sequence: -1,
+                record_count: 1,
+            };
+            let are_wanted = match &mut *visit {
+                Visit::Headers(_) => false,
+                Visit::Records(_) => true,
+                Visit::Batches(visitor) => visitor.batch(&nobodys),
+            };
+            if !are_wanted {
+                self.pass(last_offset);
+                return Ok(());
+            }
+            let mut see = |offset, key: Option<&[u8]>, value: Option<&[u8]>| {
+                reached = reached.max(offset);
+                if (from..to).contains(&offset) {
+                    match &mut *visit {
+                        Visit::Headers(_) => {}
+                        Visit::Records(visit) => visit(offset, key, value),
+                        Visit::Batches(visitor) => visitor.record(offset, key, value),
+                    }
+                }
+            };
+            let bytes_max = FETCH_UNCOMPRESSED_BYTES_MAX;
+            visit_message(message, bytes_max, &mut self.scratch, &mut see)?;
+        }
+        self.pass(reached);
         Ok(())
     }
 

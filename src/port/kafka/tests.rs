@@ -1,5 +1,6 @@
 //! The broker port against scripted peers: what they answer, cut, garble or leave out.
 
+mod compat;
 mod login;
 mod messages;
 mod peer;
@@ -13,6 +14,10 @@ use peer::{
     epoch_end, fetch, init_producer_id, list_offsets, metadata, metadata_with_id, offers,
     offers_of, one, partition_at, produced, produced_by_id, stored, text,
 };
+
+/// Kafka 1.1: idempotent producers, but Produce ends at 5.
+const OFFERS_BEFORE_ZSTD: [(i16, i16, i16); 7] =
+    [(0, 0, 5), (1, 0, 7), (2, 0, 2), (3, 0, 5), (22, 0, 0), (23, 0, 0), (32, 0, 1)];
 
 fn passing(fault: Fault) -> Trouble {
     match fault {
@@ -128,7 +133,9 @@ fn a_port_that_only_hangs_up_is_asked_again_later() {
 fn a_broker_that_lacks_what_is_needed_is_final() {
     let old = [(0, 0, 2), (1, 0, 3), (2, 0, 1), (3, 0, 2)];
     let peer = Peer::start(|_| vec![vec![offers_of(&old)]]);
-    let message = stopped(peer.partition().describe().unwrap_err());
+    let mut partition = peer.partition();
+    partition.config.client = KafkaClient::Native;
+    let message = stopped(partition.describe().unwrap_err());
     assert!(message.contains("Produce 0 to 2 (this program speaks 3 to 13)"), "{message}");
     assert!(message.contains("no InitProducerId"), "{message}");
     peer.requests();
@@ -191,16 +198,17 @@ fn offsets_and_what_is_no_offset() {
 }
 
 #[test]
-fn a_broker_without_epoch_ends_can_not_tell() {
+fn a_broker_without_epoch_ends_is_asked_as_a_debugging_tool_does() {
     let without: Vec<_> = OFFERS.into_iter().filter(|(key, ..)| *key != 23).collect();
     let peer = Peer::start(|port| {
-        vec![vec![offers_of(&without), metadata(port, &ALL_WELL), Act::Silence]]
+        vec![vec![offers_of(&without), metadata(port, &ALL_WELL), list_offsets(0, 77)]]
     });
     let mut partition = peer.partition();
     partition.describe().unwrap();
-    assert_eq!(partition.offset(Mark::EpochEnd { leader_epoch: 5 }), Ok(None));
+    assert_eq!(partition.offset(Mark::EpochEnd { leader_epoch: 5 }), Ok(Some(77)));
     drop(partition);
-    peer.requests();
+    let replica = &peer.requests()[2][4 + 4 + 2 + "test".len()..][..4];
+    assert_eq!(replica, (-2i32).to_be_bytes());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::Lacks;
 
 use crate::settings::{Login, SaslMechanism};
+use crate::wire::compress::Compression;
 use crate::wire::sasl::name;
 
 use super::KafkaConfig;
@@ -57,6 +58,47 @@ pub(super) fn lacking(server: &str, lacks: &Lacks) -> Fault {
             lacks.what.join(", ")
         ),
         "Use Kafka 0.11 or later, or a broker that offers idempotent producers (InitProducerId, record batches of format 2)",
+    ))
+}
+
+/// The compatibility client was asked for, and the broker does not take its requests.
+pub(super) fn no_compat(server: &str, lacks: &Lacks) -> Fault {
+    Fault::last(Stop::refused(
+        Peer::Broker,
+        format!(
+            "the broker {server} does not take the requests of the compatibility client: it offers {}",
+            lacks.what.join(", ")
+        ),
+        "Kafka 4 has removed them (KIP-896), and before 0.10.1 some are not there yet: leave KAFKA_CLIENT at auto",
+    ))
+}
+
+/// zstd came with Kafka 2.1.
+pub(super) fn no_zstd(server: &str) -> Fault {
+    Fault::last(Stop::refused(
+        Peer::Broker,
+        format!("the broker {server} is from before Kafka 2.1 and does not know zstd"),
+        "Set KAFKA_COMPRESSION to gzip, snappy, lz4 or none",
+    ))
+}
+
+/// The compatibility client has neither TLS nor a login.
+pub(super) fn compat_in_plaintext(server: &str) -> Fault {
+    Fault::last(Stop::refused(
+        Peer::Broker,
+        format!(
+            "the broker {server} needs the compatibility client, which has neither TLS nor a login"
+        ),
+        "Set KAFKA_SECURITY_PROTOCOL to PLAINTEXT and name a port that takes it, or use Kafka 0.11 or later",
+    ))
+}
+
+/// The compatibility client knows the oldest compressions only.
+pub(super) fn compat_compression(server: &str, compression: Compression) -> Fault {
+    Fault::last(Stop::refused(
+        Peer::Broker,
+        format!("the broker {server} needs the compatibility client, which has no {compression}"),
+        "Set KAFKA_COMPRESSION to gzip, snappy or none",
     ))
 }
 

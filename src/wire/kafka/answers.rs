@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
-use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponsePartition, MetadataResponseTopic,
+};
 use kafka_protocol::messages::{
     ApiVersionsResponse, DescribeConfigsResponse, FetchResponse, InitProducerIdResponse,
     ListOffsetsResponse, MetadataResponse, OffsetForLeaderEpochResponse, ResponseHeader,
@@ -12,9 +14,10 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
 use super::Garbled;
-use super::errors::UNSUPPORTED_VERSION;
+use super::errors::{UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION};
+use super::old_fetch::{self, OLD_FETCH};
 use super::shape::{self, Shape};
-use super::versions::Offer;
+use super::versions::{METADATA_BY_NAME, Offer};
 use crate::limits::BROKERS_MAX;
 
 /// `ApiVersions`: what the broker offers, or `None` if it does not know the version asked in.
@@ -53,6 +56,8 @@ pub struct Metadata {
     pub topic_error: i16,
     pub topic_id: Option<[u8; 16]>,
     pub partition_count: usize,
+    /// Of the partitions that are named none has a number beyond their count.
+    pub is_whole: bool,
     pub partition: Option<PartitionState>,
     /// `None` where the broker does not tell.
     pub rights: Option<Rights>,
@@ -102,8 +107,14 @@ pub fn metadata(
     let found = answer
         .topics
         .iter()
-        .find(|found| found.name.as_ref().is_some_and(|name| name.as_str() == topic))
-        .ok_or_else(|| Garbled::new(format!("Metadata: nothing about topic {topic}")))?;
+        .find(|found| found.name.as_ref().is_some_and(|name| name.as_str() == topic));
+    // Who is asked about all topics says nothing about one that is not there.
+    let absent = MetadataResponseTopic::default().with_error_code(UNKNOWN_TOPIC_OR_PARTITION);
+    let found = match found {
+        Some(found) => found,
+        None if version < METADATA_BY_NAME => &absent,
+        None => return Err(Garbled::new(format!("Metadata: nothing about topic {topic}"))),
+    };
     let state = |found: &MetadataResponsePartition| PartitionState {
         error_code: found.error_code,
         leader_id: found.leader_id.0,
@@ -130,6 +141,9 @@ pub fn metadata(
         topic_error: found.error_code,
         topic_id: (topic_id != [0; 16]).then_some(topic_id),
         partition_count: found.partitions.len(),
+        is_whole: found.partitions.iter().all(|known| {
+            usize::try_from(known.partition_index).is_ok_and(|index| index < found.partitions.len())
+        }),
         partition: partition_state,
         rights: Rights::of_operations(found.topic_authorized_operations),
     })
@@ -204,6 +218,9 @@ pub struct Fetched {
 
 /// The batches are a view into the frame.
 pub fn fetch(frame: &Bytes, version: i16, partition: i32) -> Result<Fetched, Garbled> {
+    if version == OLD_FETCH {
+        return old_fetch::decode(frame, partition);
+    }
     let answer: FetchResponse = decode_shared(&shape::FETCH, version, frame)?;
     let throttle_ms = throttle_ms(answer.throttle_time_ms);
     if answer.error_code != 0 {

@@ -8,13 +8,15 @@
 //! From a version of its own on, each request is "flexible": lengths are varints plus one, and
 //! structures end in tagged fields.
 //!
-//! Bodies are those of the `kafka-protocol` crate, with two exceptions: the head of Produce is
-//! written here, so that a batch is never copied ([`produce`]), and every answer is walked
-//! before the crate decodes it, because the crate believes lengths ([`shape`]).
+//! Bodies are those of the `kafka-protocol` crate, with these exceptions: the head of Produce is
+//! written here, so that a batch is never copied ([`produce`]); Fetch for brokers that the crate
+//! does not know any more ([`old_fetch`]); and every answer is walked before the crate decodes
+//! it, because the crate believes lengths ([`shape`]).
 
 pub mod answers;
 pub mod errors;
 pub mod frame;
+pub mod old_fetch;
 pub mod produce;
 pub mod requests;
 pub mod shape;

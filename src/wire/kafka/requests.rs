@@ -14,6 +14,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
+use super::old_fetch::{self, OLD_FETCH};
+use super::versions::METADATA_BY_NAME;
 use crate::limits::FETCH_BYTES;
 use crate::wire::sasl::Word;
 
@@ -25,11 +27,20 @@ pub const API_VERSIONS: i16 = 3;
 pub const EARLIEST: i64 = -2;
 /// `ListOffsets`: the end of what consumers may see.
 pub const LATEST: i64 = -1;
+/// `ListOffsets`: the end of what the leader holds, replicated or not. On the wire it is
+/// `LATEST`, asked as Kafka's own debugging tools do, which are shown all of the log.
+pub const LOG_END: i64 = i64::MIN;
+const CONSUMER: BrokerId = BrokerId(-1);
+const DEBUGGING_CONSUMER: BrokerId = BrokerId(-2);
+/// The request header that every version before the flexible ones has.
+const HEADER_WITH_CLIENT_ID: i16 = 1;
 
 /// One request, and all that is needed to read its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask<'a> {
     ApiVersions,
+    /// About one topic; before version 4 about all of them, since asking for one by its name
+    /// could create it there.
     Metadata {
         topic: &'a str,
     },
@@ -105,6 +116,10 @@ impl Ask<'_> {
                 frame(out, &head(ApiKey::InitProducerId), &init_producer_id(version))
             }
             Ask::ListOffsets { topic, partition, leader_epoch, timestamp } => {
+                let (timestamp, replica) = match timestamp {
+                    LOG_END => (LATEST, DEBUGGING_CONSUMER),
+                    timestamp => (timestamp, CONSUMER),
+                };
                 let partition = ListOffsetsPartition::default()
                     .with_partition_index(partition)
                     .with_current_leader_epoch(leader_epoch)
@@ -112,9 +127,8 @@ impl Ask<'_> {
                 let topic = ListOffsetsTopic::default()
                     .with_name(topic_name(topic))
                     .with_partitions(vec![partition]);
-                let body = ListOffsetsRequest::default()
-                    .with_replica_id(BrokerId(-1))
-                    .with_topics(vec![topic]);
+                let body =
+                    ListOffsetsRequest::default().with_replica_id(replica).with_topics(vec![topic]);
                 frame(out, &head(ApiKey::ListOffsets), &body)
             }
             Ask::EpochEnd { topic, partition, leader_epoch } => {
@@ -131,6 +145,11 @@ impl Ask<'_> {
                     .with_replica_id(BrokerId(if version >= 3 { -1 } else { -2 }))
                     .with_topics(vec![topic]);
                 frame(out, &head(ApiKey::OffsetForLeaderEpoch), &body)
+            }
+            Ask::Fetch { topic, partition, offset, wait_ms, .. } if version == OLD_FETCH => {
+                framed(out, &head(ApiKey::Fetch), HEADER_WITH_CLIENT_ID, |out| {
+                    old_fetch::encode_body(out, topic, partition, offset, wait_ms, fetch_bytes())
+                })
             }
             Ask::Fetch { topic, partition, leader_epoch, offset, wait_ms } => {
                 let body = fetch(topic, partition, leader_epoch, offset, wait_ms);
@@ -166,6 +185,9 @@ fn api_versions() -> ApiVersionsRequest {
 }
 
 fn metadata(topic: &str, version: i16) -> MetadataRequest {
+    if version < METADATA_BY_NAME {
+        return MetadataRequest::default().with_topics(None);
+    }
     let topic = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
     MetadataRequest::default()
         .with_topics(Some(vec![topic]))
@@ -191,8 +213,7 @@ fn fetch(
     offset: i64,
     wait_ms: u32,
 ) -> FetchRequest {
-    // Below 2^31, as limits.rs asserts.
-    let fetch_bytes = i32::try_from(FETCH_BYTES).unwrap_or(i32::MAX);
+    let fetch_bytes = fetch_bytes();
     let partition = FetchPartition::default()
         .with_partition(partition)
         .with_current_leader_epoch(leader_epoch)
@@ -213,15 +234,31 @@ fn fetch(
         .with_topics(vec![topic])
 }
 
+/// Below 2^31, as limits.rs asserts.
+fn fetch_bytes() -> i32 {
+    i32::try_from(FETCH_BYTES).unwrap_or(i32::MAX)
+}
+
 fn frame<B: Encodable + HeaderVersion>(
     out: &mut Vec<u8>,
     header: &RequestHeader,
     body: &B,
 ) -> Result<(), String> {
     let version = header.request_api_version;
+    framed(out, header, B::header_version(version), |out| {
+        body.encode(out, version).map_err(|why| why.to_string())
+    })
+}
+
+fn framed(
+    out: &mut Vec<u8>,
+    header: &RequestHeader,
+    header_version: i16,
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+) -> Result<(), String> {
     out.extend_from_slice(&[0; 4]);
-    header.encode(out, B::header_version(version)).map_err(|why| why.to_string())?;
-    body.encode(out, version).map_err(|why| why.to_string())?;
+    header.encode(out, header_version).map_err(|why| why.to_string())?;
+    body(out)?;
     let length = i32::try_from(out.len() - 4).map_err(|why| why.to_string())?;
     if let Some(place) = out.first_chunk_mut() {
         *place = length.to_be_bytes();

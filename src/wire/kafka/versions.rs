@@ -2,8 +2,15 @@
 //!
 //! Chosen by the maximum on both sides, never by the minimum: Kafka 4 advertises Produce from
 //! version 0 and closes the connection at 0 to 2.
+//!
+//! There are two ways to speak. The native one needs record batches of format 2 and producer
+//! ids. What lacks them is spoken to by the compatibility client: it sends with the `kafka`
+//! crate, which knows version 0 of Produce and Metadata alone, and does all else as the native
+//! one does, in older versions.
 
 use kafka_protocol::messages::ApiKey;
+
+use super::old_fetch::OLD_FETCH;
 
 /// What a broker says it understands of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct Versions {
     pub init_producer_id: i16,
     pub epoch_end: Option<i16>,
     pub describe_configs: Option<i16>,
+    /// Batches are sent by the compatibility client.
+    pub is_compat: bool,
 }
 
 /// What the broker lacks.
@@ -32,6 +41,10 @@ pub struct Lacks {
     pub what: Vec<String>,
 }
 
+/// The first Metadata that can be told not to create the topic that it asks for.
+pub const METADATA_BY_NAME: i16 = 4;
+/// Brokers that offer less answer zstd with `UNKNOWN_SERVER_ERROR`.
+pub const PRODUCE_WITH_ZSTD: i16 = 7;
 /// The first Produce that names its topic by id.
 pub const PRODUCE_BY_ID: i16 = 13;
 
@@ -46,16 +59,22 @@ const fn spoken(key: ApiKey, name: &'static str, min: i16, max: i16) -> Spoken {
     Spoken { key, name, min, max }
 }
 
-// Produce 3 and Fetch 4 are the first with record batches of format 2, Metadata 4 the first
-// that can be told not to create the topic.
+// Produce 3 and Fetch 4 are the first with record batches of format 2.
 const PRODUCE: Spoken = spoken(ApiKey::Produce, "Produce", 3, PRODUCE_BY_ID);
 const FETCH: Spoken = spoken(ApiKey::Fetch, "Fetch", 4, 11);
 const LIST_OFFSETS: Spoken = spoken(ApiKey::ListOffsets, "ListOffsets", 1, 4);
-const METADATA: Spoken = spoken(ApiKey::Metadata, "Metadata", 4, 12);
+const METADATA: Spoken = spoken(ApiKey::Metadata, "Metadata", METADATA_BY_NAME, 12);
 const INIT_PRODUCER_ID: Spoken = spoken(ApiKey::InitProducerId, "InitProducerId", 0, 4);
 const EPOCH_END: Spoken = spoken(ApiKey::OffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4);
 const DESCRIBE_CONFIGS: Spoken = spoken(ApiKey::DescribeConfigs, "DescribeConfigs", 1, 4);
 const SASL_HANDSHAKE: Spoken = spoken(ApiKey::SaslHandshake, "SaslHandshake", 1, 1);
+// What the compatibility client needs. ListOffsets 0 is not asked for: Kafka 4 advertises
+// Produce 0 though it hangs up at it, but no longer ListOffsets 0, which tells it apart.
+const COMPAT_PRODUCE: Spoken = spoken(ApiKey::Produce, "Produce", 0, 0);
+const COMPAT_FETCH: Spoken = spoken(ApiKey::Fetch, "Fetch", OLD_FETCH, OLD_FETCH);
+const COMPAT_LIST_OFFSETS: Spoken = spoken(ApiKey::ListOffsets, "ListOffsets", 0, 0);
+const COMPAT_METADATA: Spoken = spoken(ApiKey::Metadata, "Metadata", 1, 12);
+const COMPAT_ROUTES: Spoken = spoken(ApiKey::Metadata, "Metadata", 0, 0);
 // From version 1 on the answer says how long the login lasts.
 const SASL_AUTHENTICATE: Spoken = spoken(ApiKey::SaslAuthenticate, "SaslAuthenticate", 0, 1);
 
@@ -76,6 +95,34 @@ impl Versions {
             init_producer_id: need(&INIT_PRODUCER_ID),
             epoch_end: pick(offers, &EPOCH_END),
             describe_configs: pick(offers, &DESCRIBE_CONFIGS),
+            is_compat: false,
+        };
+        if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks }) }
+    }
+
+    /// What is spoken where the compatibility client sends.
+    pub fn negotiate_compat(offers: &[Offer]) -> Result<Versions, Lacks> {
+        let mut lacks: Vec<String> = [&COMPAT_PRODUCE, &COMPAT_LIST_OFFSETS, &COMPAT_ROUTES]
+            .into_iter()
+            .filter(|spoken| pick(offers, spoken).is_none())
+            .map(|spoken| lack(offers, spoken))
+            .collect();
+        let mut need = |younger: &Spoken, older: &Spoken| {
+            let found = pick(offers, younger).or_else(|| pick(offers, older));
+            found.unwrap_or_else(|| {
+                lacks.push(lack(offers, older));
+                older.min
+            })
+        };
+        let versions = Versions {
+            produce: COMPAT_PRODUCE.max,
+            fetch: need(&FETCH, &COMPAT_FETCH),
+            list_offsets: need(&LIST_OFFSETS, &LIST_OFFSETS),
+            metadata: need(&COMPAT_METADATA, &COMPAT_METADATA),
+            init_producer_id: 0,
+            epoch_end: pick(offers, &EPOCH_END),
+            describe_configs: pick(offers, &DESCRIBE_CONFIGS),
+            is_compat: true,
         };
         if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks }) }
     }
@@ -111,6 +158,7 @@ fn lack(offers: &[Offer], spoken: &Spoken) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::kafka::requests::API_VERSIONS;
 
     const KEYS: [i16; 7] = [0, 1, 2, 3, 22, 23, 32];
 
@@ -194,5 +242,75 @@ mod tests {
         future[1] = Some((12, 20));
         let lacks = Versions::negotiate(&offers(future)).unwrap_err();
         assert_eq!(lacks.what, ["Fetch 12 to 20 (this program speaks 4 to 11)"]);
+    }
+
+    /// Redpanda 24.3, as it answers `ApiVersions`: nothing beyond its ranges may be spoken, and
+    /// nothing of Kafka 4's is needed.
+    #[test]
+    fn redpanda_is_spoken_to_within_its_ranges() {
+        let redpanda = [
+            (ApiKey::Produce, 0, 7),
+            (ApiKey::Fetch, 4, 11),
+            (ApiKey::ListOffsets, 0, 4),
+            (ApiKey::Metadata, 0, 8),
+            (ApiKey::SaslHandshake, 0, 1),
+            (ApiKey::ApiVersions, 0, 3),
+            (ApiKey::InitProducerId, 0, 3),
+            (ApiKey::OffsetForLeaderEpoch, 0, 3),
+            (ApiKey::DescribeConfigs, 0, 4),
+            (ApiKey::SaslAuthenticate, 0, 1),
+        ];
+        let offers = redpanda.map(|(key, min, max)| Offer { api_key: key as i16, min, max });
+        let versions = Versions::negotiate(&offers).unwrap();
+        let spoken = [
+            (ApiKey::Produce, Some(versions.produce_with(Some([7; 16])))),
+            (ApiKey::Produce, Some(versions.produce_with(None))),
+            (ApiKey::Fetch, Some(versions.fetch)),
+            (ApiKey::ListOffsets, Some(versions.list_offsets)),
+            (ApiKey::Metadata, Some(versions.metadata)),
+            (ApiKey::InitProducerId, Some(versions.init_producer_id)),
+            (ApiKey::OffsetForLeaderEpoch, versions.epoch_end),
+            (ApiKey::DescribeConfigs, versions.describe_configs),
+            (ApiKey::SaslHandshake, sasl(&offers).map(|versions| versions.0)),
+            (ApiKey::SaslAuthenticate, sasl(&offers).map(|versions| versions.1)),
+            (ApiKey::ApiVersions, Some(API_VERSIONS)),
+        ];
+        let pinned = [7, 7, 11, 4, 8, 3, 3, 4, 1, 1, 3];
+        for ((key, version), pinned) in spoken.into_iter().zip(pinned) {
+            assert_eq!(version, Some(pinned), "{key:?}");
+            let (_, min, max) = redpanda.iter().find(|offer| offer.0 == key).unwrap();
+            assert!((*min..=*max).contains(&pinned), "{key:?} {pinned}");
+        }
+    }
+
+    #[test]
+    fn where_the_compatibility_client_can_send() {
+        // Produce, Fetch, ListOffsets, Metadata, InitProducerId, OffsetForLeaderEpoch,
+        // DescribeConfigs; what is chosen of Fetch, ListOffsets, Metadata, or what is lacking.
+        type Ranges = [Option<(i16, i16)>; 7];
+        type Chosen = Result<[i16; 3], &'static str>;
+        let kafka_4_1 = [(0, 13), (4, 18), (1, 10), (0, 13), (0, 5), (2, 4), (1, 4)].map(Some);
+        let kafka_4_0 = [(3, 12), (4, 17), (1, 10), (0, 13), (0, 5), (2, 4), (1, 4)].map(Some);
+        let kafka_3_9 = [(0, 11), (0, 17), (0, 9), (0, 12), (0, 5), (0, 4), (0, 4)].map(Some);
+        let mut kafka_0_10_2: Ranges = [None; 7];
+        kafka_0_10_2[..4].copy_from_slice(&[(0, 2), (0, 3), (0, 1), (0, 2)].map(Some));
+        let mut kafka_0_10_0 = kafka_0_10_2;
+        kafka_0_10_0[1] = Some((0, 2));
+        kafka_0_10_0[2] = Some((0, 0));
+        let cases: [(&str, Ranges, Chosen); 5] = [
+            ("Kafka 0.10.2", kafka_0_10_2, Ok([3, 1, 2])),
+            ("Kafka 3.9", kafka_3_9, Ok([11, 4, 12])),
+            ("Kafka 4.1", kafka_4_1, Err("ListOffsets 1 to 10 (this program speaks 0 to 0)")),
+            ("Kafka 4.0", kafka_4_0, Err("Produce 3 to 12 (this program speaks 0 to 0)")),
+            ("Kafka 0.10.0", kafka_0_10_0, Err("Fetch 0 to 2 (this program speaks 3 to 3)")),
+        ];
+        for (name, ranges, expected) in cases {
+            let found = Versions::negotiate_compat(&offers(ranges));
+            let found = found.map(|chosen| [chosen.fetch, chosen.list_offsets, chosen.metadata]);
+            let found = found.map_err(|lacks| lacks.what.first().unwrap().clone());
+            assert_eq!(found, expected.map_err(str::to_owned), "{name}");
+        }
+        kafka_0_10_2[2] = None;
+        assert!(Versions::negotiate_compat(&offers(kafka_0_10_2)).is_err());
     }
 }

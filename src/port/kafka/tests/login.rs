@@ -36,6 +36,8 @@ fn partition_with(port: u16, mechanism: SaslMechanism, aws: AwsLogin) -> KafkaPa
         partition: 0,
         client_id: "test".into(),
         security: Security::new(&settings, Some(aws)).unwrap(),
+        client: crate::settings::KafkaClient::Auto,
+        compression: crate::wire::compress::Compression::None,
     })
 }
 

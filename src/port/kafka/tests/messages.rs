@@ -82,6 +82,8 @@ fn config() -> KafkaConfig {
         partition: 3,
         client_id: "test".into(),
         security: Security::default(),
+        client: crate::settings::KafkaClient::Auto,
+        compression: crate::wire::compress::Compression::None,
     }
 }
 

@@ -97,6 +97,8 @@ pub(super) fn partition_at(ports: &[u16]) -> KafkaPartition {
         partition: 0,
         client_id: "test".into(),
         security: Security::default(),
+        client: crate::settings::KafkaClient::Auto,
+        compression: crate::wire::compress::Compression::None,
     })
 }
 

@@ -428,7 +428,7 @@ fn what_is_wrong_is_said() {
         ("", "verify --rows 3", "--rows is a flag of rehearse only"),
         ("", "verify a b", "verify takes one job; b is too many"),
         ("", "report a b", "report takes one log; b is too many"),
-        ("", "report a --json", "--json is a flag of verify, dlq, status only"),
+        ("", "report a --json", "--json is a flag of check, verify, dlq, status only"),
         ("", "dlq a b", "dlq takes one job; b is too many"),
         ("", "dlq --csv --json", "--csv and --json are two forms of one thing; take one"),
         ("", "status a --all", "--all means every job; name none beside it"),

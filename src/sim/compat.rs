@@ -44,7 +44,7 @@ fn every_crash_of_an_adopted_job() {
     let sent = world.oracle.records.len() / 2;
     adopted(&mut Rng(13), &mut world, sent, sent + 1);
     let count = matrix(world, &job);
-    assert!(count.first > 200 && count.second > 200, "{count:?}");
+    assert!(count.first > 200 && count.second > 150, "{count:?}");
 }
 
 /// ```sh

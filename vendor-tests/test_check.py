@@ -61,7 +61,7 @@ def normalised(text: str, lab, job) -> str:
     text = re.sub(r'ETag "[0-9a-f-]+"', "ETag ETAG", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "BROKER", text)
     text = re.sub(r"(under )?\$[\d.]+", "$N", text)
-    return re.sub(r"volume    (about )?[\d.,]+ (bytes|kB|MB) in the log, [\d.]+ times", r"volume    \1SIZE in the log, SO MANY times", text)
+    return re.sub(r"(volume +(?:about )?)[\d.,]+ \w+ in the log(, [\d.]+ times less than in the source)?", r"\1SIZE in the log", text)
 
 
 def golden(name: str, text: str):

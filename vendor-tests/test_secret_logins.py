@@ -7,7 +7,6 @@ import time
 import pytest
 
 from lab import compare, csvgen
-from lab.consumer import log_range
 from lab.job import MEND
 from lab.s3 import client
 from lab.secured import LISTENERS, PASSWORDS, Secured
@@ -101,21 +100,3 @@ def test_the_wrong_aws_secret(lab, broker, account):
     arn = stored(account, login("scram512", "x"))
     run = job_of(lab, broker, account, arn, AWS_SECRET_ACCESS_KEY="marker-wrong").run(expect=MEND)
     assert "does not belong to AWS_ACCESS_KEY_ID" in run.said and "marker" not in run.said, run.said[-2000:]
-
-
-def test_a_secret_that_is_rotated_in_mid_run(lab, broker, account, figure):
-    """A login ends after 3 s; then the broker knows another password, and so does the secret."""
-    broker.set_scram("rotated", "marker-first")
-    arn = stored(account, login("rotated", "marker-first"))
-    job = job_of(lab, broker, account, arn, listener="SHORT", rows=6_000, MAX_ROWS_PER_SECOND=500, RUST_LOG=None, LOG_LEVEL="debug")
-    run = job.start()
-    topic = job.settings["KAFKA_TOPIC"]
-    while log_range(broker.bootstrap, topic)[1] < 500:
-        assert run.alive(), run.said[-2000:]
-        time.sleep(0.05)
-    account.secrets.put_secret_value(SecretId=arn, SecretString=login("rotated", "marker-second"))
-    broker.set_scram("rotated", "marker-second")
-    assert run.wait(120) == 0, run.said[-3000:]
-    proved(lab, job, broker)
-    assert "the secret is fetched again" in run.said and "marker" not in run.said, run.said[-3000:]
-    figure(f"6,000 rows in {run.elapsed:.1f} s, the password changed on the way")

@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType,
-                                   ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism,
-                                   UserScramCredentialUpsertion)
+                                   ResourcePatternType, ResourceType)
 
 from .ground import free_port
 from .kafka import Cluster
@@ -82,9 +81,8 @@ class Secured(Cluster):
             "listener.name.othername.ssl.keystore.location": self.authority.store("other", "DNS:elsewhere.example"),
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             "listener.name.short.plain.connections.max.reauth.ms": SESSION_MS,
-            "listener.name.short.scram-sha-512.connections.max.reauth.ms": SESSION_MS,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512;User:rotated",
+            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512",
         }
         users = "".join(f' user_{name}="{password}"' for name, password in PASSWORDS.items()
                         if not name.startswith("scram"))
@@ -114,11 +112,4 @@ class Secured(Cluster):
         everything = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{user}", None,
                                       AclOperation.ANY, AclPermissionType.ANY)
         for future in self.admin().delete_acls([everything]).values():
-            future.result(60)
-
-    def set_scram(self, user: str, password: str):
-        """A user of SCRAM-SHA-512, made or given another password."""
-        change = UserScramCredentialUpsertion(user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096),
-                                              password.encode())
-        for future in self.admin().alter_user_scram_credentials([change]).values():
             future.result(60)

@@ -43,3 +43,17 @@ def test_rows_per_second(lab, warm, source, compression, figure):
     figure(f"{source}, {compression}: {ROWS} rows of 80 bytes in {run.elapsed:.2f} s: {ROWS / run.elapsed:,.0f} rows/s; "
            f"{run.cpu_seconds:.2f} s of CPU: {ROWS / run.cpu_seconds:,.0f} rows/s of CPU; "
            f"waited for the broker {waited[1] if waited else '?'} % of the time; peak {run.peak_kib / 1024:.1f} MiB")
+
+
+@pytest.mark.bench
+def test_proof_by_headers(lab, warm, figure):
+    """`verify --headers` of a loaded job: the batch headers of all its rows, and no value."""
+    table = csvgen.plain(lab.dir / "in.csv", ROWS)
+    topic = lab.topic(warm)
+    job = lab.job(None, topic, warm, SOURCE=str(table.path))
+    job.run(seconds=900)
+    run = job.start("verify", "--headers", measure=True)
+    assert run.wait(300) == 0, run.said
+    assert f"{ROWS:,}" in run.out, run.out
+    figure(f"verify --headers: {ROWS} rows in {run.elapsed:.2f} s; {run.cpu_seconds:.2f} s of CPU; peak {run.peak_kib / 1024:.1f} MiB")
+    warm.delete_topic(topic)

@@ -180,7 +180,11 @@ class Cluster:
         self.admin().incremental_alter_configs([resource])[resource].result(60)
 
     def partition(self, name: str, partition: int = 0):
-        topic = self.admin().list_topics(name, timeout=10).topics[name]
+        try:
+            topic = self.admin().list_topics(name, timeout=5).topics[name]
+        except KafkaException:
+            self._admin = None  # it may have asked a frozen node, and would ask it again
+            raise
         return topic.partitions.get(partition) if topic.error is None else None
 
     def leader(self, name: str, partition: int = 0) -> Node | None:

@@ -1,17 +1,16 @@
 """`check` against real brokers: a good world as a golden file, then one thing wrong at a time; nothing is ever changed."""
 
-import difflib
 import json
 import os
 import re
 import time
-from pathlib import Path
 
 import pytest
 
 from conftest import VERSIONS
 from lab import csvgen
 from lab.consumer import log_range
+from lab.golden import golden, normalised
 from lab.ground import free_port
 from lab.httpproxy import Answer, HttpProxy, ShiftDate, dynamodb_error, s3_error
 from lab.job import AGAIN, COMPLETE, MEND
@@ -21,7 +20,6 @@ from test_bad_input import GZIP
 from test_python_checkpoint import written_by_python
 from test_verify import shaped
 
-GOLDEN = Path(__file__).parent / "golden"
 SMALL = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(1, 101))
 
 
@@ -54,24 +52,6 @@ def says(document: dict, *expected):
 
 
 # -- a good world ------------------------------------------------------------------------------
-def normalised(text: str, lab, job) -> str:
-    for value, name in [(job.settings["KAFKA_TOPIC"], "TOPIC"), (job.settings["JOB_ID"], "JOB"), (lab.bucket, "BUCKET"),
-                        (job.settings["S3_KEY"], "KEY"), (lab.table, "TABLE")]:
-        text = text.replace(value, name)
-    text = re.sub(r'ETag "[0-9a-f-]+"', "ETag ETAG", text)
-    text = re.sub(r"127\.0\.0\.1:\d+", "BROKER", text)
-    text = re.sub(r"(under )?\$[\d.]+", "$N", text)
-    return re.sub(r"(volume +(?:about )?)[\d.,]+ \w+ in the log(, [\d.]+ times less than in the source)?", r"\1SIZE in the log", text)
-
-
-def golden(name: str, text: str):
-    path = GOLDEN / name
-    if os.environ.get("LAB_WRITE_GOLDEN"):
-        path.write_text(text)
-    expected = path.read_text()
-    assert text == expected, "".join(difflib.unified_diff(expected.splitlines(True), text.splitlines(True), "golden", "now"))
-
-
 def test_a_good_world(lab, own_cluster):
     """Three brokers, a durable topic, a new job: every finding is ok, word for word."""
     cluster = own_cluster(nodes=3)

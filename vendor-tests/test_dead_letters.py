@@ -198,7 +198,10 @@ def test_printed_mended_and_loaded(lab):
     file = (run.directory / f"{run.number}.out").read_bytes()
     assert file == FILE, file
     letters = [record.value.decode() for record in lab.records(job, topic=dead)]
-    assert looked(job, "dlq", "--json").out.splitlines() == letters
+    lines = looked(job, "dlq", "--json").out.splitlines()
+    assert lines == letters
+    for line in lines:
+        assert len({"raw", "raw_base64"} & set(shaped(json.loads(line), "dlq"))) == 1, line
     # As it is, each row is bad again; mended, each is a record.
     again = lab.job(lab.put(file), lab.topic())
     again.run(expect=MEND)

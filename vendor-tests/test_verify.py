@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import VERSIONS
 from lab import csvgen
 from lab.job import AGAIN, COMPLETE, MEND
+from lab.golden import golden, normalised
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -53,6 +55,15 @@ def shaped(document: dict, name: str) -> dict:
 
     check(document, schema, name)
     return document
+
+
+def test_what_people_read(lab):
+    """`status` and `verify` of a complete job, word for word."""
+    rows = "".join(f"{n},name {n}\n" for n in range(1, 101))
+    job = lab.job(lab.put(f"id,name\n{rows}".encode()), lab.topic())
+    job.run()
+    golden("status-complete.txt", normalised(looked(job, "status").out, lab, job))
+    golden("verify-proved.txt", re.sub("sha256:[0-9a-f]{64}", "sha256:DIGEST", normalised(looked(job, "verify").out, lab, job)))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -249,12 +249,14 @@ fn prove_lane(
     asked: Asked,
     which: Which,
 ) -> Result<(Found, u64), Stop> {
-    let dead = Target { topic: item.dlq.topic.clone().unwrap_or_default(), partition: 0 };
+    let lost = |missing| Stop::Overwritten { job_id: item.job_id.clone(), missing };
     let (lane, target, total) = match which {
         Which::Main => (&item.main, run.job.target.clone(), item.total_sent),
-        Which::Dead => (&item.dlq, dead, item.dlq_rows),
+        Which::Dead => {
+            let topic = item.dlq.topic.clone().ok_or_else(|| lost("dlq_topic"))?;
+            (&item.dlq, Target { topic, partition: 0 }, item.dlq_rows)
+        }
     };
-    let lost = |missing| Stop::Overwritten { job_id: item.job_id.clone(), missing };
     let total = total.ok_or_else(|| lost("total_sent"))?;
     let place = place(which, target, item, lane, Some(total));
     let own_from = place.producers.first().ok_or_else(|| lost("producers"))?.first_offset;

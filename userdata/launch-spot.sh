@@ -10,7 +10,7 @@
 #   BINARY_URL, BINARY_SHA256   needed: the binary for this architecture, and its SHA-256
 #   SUBNET_ID                   needed
 #   SECURITY_GROUP_ID           needed: egress to S3, DynamoDB and the brokers, nothing else
-#   INSTANCE_PROFILE            needed: its role may do what docs/deploy.md lists
+#   INSTANCE_PROFILE            needed: its role may do what docs/operations.md lists
 #   AWS_REGION                  needed
 #   ARCHITECTURE                arm64 (x86_64)
 #   INSTANCE_TYPE               c7g.medium (c7i.large with x86_64)

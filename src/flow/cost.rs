@@ -1,4 +1,5 @@
 //! What a job costs at AWS, about: list prices of one region, and what they are applied to.
+//! docs/deploy.md names where the prices are from.
 //!
 //! Sums are in billionths of a dollar, so that there is no rounding on the way.
 

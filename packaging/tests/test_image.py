@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from lab import csvgen
+from lab.ground import CACHE
 from lab.job import COMPLETE
 from place import ARCHITECTURES, DIST, DOCKER, PACKAGING, Inside, binary, job_settings
 
@@ -54,6 +55,28 @@ def test_its_index_has_both_architectures():
     assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
     assert [entry["platform"] for entry in index["manifests"]] == [
         {"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux"}]
+
+
+def test_a_validator_passes_it():
+    """Each document, by the schemas of the specification; the layers' sums are checked where it is unpacked."""
+    def passes(kind: str, document: dict) -> bool:
+        command = [CACHE / "bin" / "oci-schema", f"application/vnd.oci.image.{kind}.v1+json"]
+        return subprocess.run(command, input=json.dumps(document), text=True, capture_output=True).returncode == 0
+
+    with tarfile.open(IMAGE) as tar:
+        assert json.load(tar.extractfile("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
+        read = lambda descriptor: json.load(tar.extractfile("blobs/" + descriptor["digest"].replace(":", "/")))
+        outer = json.load(tar.extractfile("index.json"))
+        inner = read(outer["manifests"][0])
+        manifests = [read(entry) for entry in inner["manifests"]]
+        documents = [("index", outer, "manifests"), ("index", inner, "manifests"),
+                     *(("manifest", manifest, "config") for manifest in manifests),
+                     *(("config", read(manifest["config"]), "rootfs") for manifest in manifests)]
+    assert len(documents) == 6
+    for kind, document, needed in documents:
+        assert passes(kind, document)
+        del document[needed]
+        assert not passes(kind, document), "it can say no"
 
 
 def test_it_is_what_the_dockerfile_makes(bundle, tmp_path):

@@ -1,6 +1,8 @@
 //! The flow over an embedded log: places that a simulated world reaches seldom or never.
 
+mod clockwork;
 pub(super) mod lab;
+mod told;
 
 use self::lab::{Hurry, Lab, Reply, Script, TEN_ROWS};
 use crate::flow::ports::{Fault, Missing, Trouble};

@@ -10,7 +10,7 @@ use crate::flow::job::{Job, Target};
 use crate::flow::lookup::find;
 use crate::flow::ports::{
     Answer, BatchVisitor, Broker, Confirmed, Described, Fault, Ledger, Mark, Now, Ports,
-    ProducerIdentity, ReadTo, TopicSettings, Visit, World,
+    ProducerIdentity, ReadTo, TopicSettings, Trouble, Visit, World,
 };
 use crate::flow::run::{Outcome, run};
 use crate::flow::verify::{Asked, Depth, Proof, verify};
@@ -79,6 +79,8 @@ pub(in crate::flow) enum Reply {
     Late { looks: u32 },
     /// Success, at this offset.
     At { base_offset: i64 },
+    /// The connection is cut before an answer.
+    Lost { appended: bool },
 }
 
 type Instead<A, T> = Option<Box<dyn FnMut(A) -> Option<T>>>;
@@ -100,8 +102,12 @@ fn instead<A, T>(script: &mut Instead<A, T>, asked: A) -> Option<T> {
     script.as_mut().and_then(|script| script(asked))
 }
 
+fn cut() -> Trouble {
+    Trouble { problem: "the connection is cut".into(), missing: None, pause_ms: 0 }
+}
+
 /// A log behind a script.
-struct Scripted {
+pub(in crate::flow) struct Scripted {
     log: EmbeddedLog,
     script: Script,
     reply: Reply,
@@ -145,7 +151,9 @@ impl Broker for Scripted {
         let replies = &mut self.script.replies;
         self.reply = if replies.is_empty() { Reply::AsItIs } else { replies.remove(0) };
         match self.reply {
-            Reply::Refused { .. } | Reply::Late { .. } => self.held = Some(batch),
+            Reply::Refused { .. } | Reply::Late { .. } | Reply::Lost { appended: false } => {
+                self.held = Some(batch);
+            }
             _ => self.log.send(batch),
         }
     }
@@ -161,6 +169,7 @@ impl Broker for Scripted {
             (Reply::Refused { error_code }, Some(batch)) => {
                 return Confirmed::Answered(batch, answer(*error_code));
             }
+            (Reply::Lost { .. }, Some(batch)) => return Confirmed::Lost(batch, cut()),
             (_, Some(batch)) => self.log.send(batch),
             (_, None) => {}
         }
@@ -171,6 +180,7 @@ impl Broker for Scripted {
             (Confirmed::Answered(batch, found), Reply::At { base_offset }) => {
                 Confirmed::Answered(batch, Answer { base_offset, ..found })
             }
+            (Confirmed::Answered(batch, _), Reply::Lost { .. }) => Confirmed::Lost(batch, cut()),
             (confirmed, _) => confirmed,
         }
     }
@@ -239,6 +249,10 @@ impl Lab {
         EmbeddedLog::open(&self.log_dir(topic)).unwrap()
     }
 
+    pub(in crate::flow) fn scripted(&self, topic: &str, script: Script) -> Scripted {
+        Scripted { log: self.log(topic), script, reply: Reply::AsItIs, held: None }
+    }
+
     pub(in crate::flow) fn ledger(&self) -> FileLedger {
         FileLedger::new(self.dir.join("ledger.json"))
     }
@@ -254,7 +268,7 @@ impl Lab {
         world: &mut Hurry,
         call: impl FnOnce(&mut Ports<'_>) -> T,
     ) -> T {
-        let mut main = Scripted { log: self.log("t"), script, reply: Reply::AsItIs, held: None };
+        let mut main = self.scripted("t", script);
         let mut dead = self.job.dead_target().map(|target| self.log(&target.topic));
         let mut ports = Ports {
             source: &mut File::new(self.dir.join("in.csv")),

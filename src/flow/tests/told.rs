@@ -1,0 +1,360 @@
+//! Whole runs as a text: each thing that is told with its moment, then the item and the batches
+//! of the partition, against a golden file. A change that nobody meant is seen in it; whoever
+//! means one writes the file anew, and reads what has changed:
+//!
+//! ```sh
+//! WRITE_TOLD=1 cargo test --lib flow::tests::told
+//! ```
+
+use super::clockwork::{Act, NEVER, Play};
+use super::lab::{Reply, Script};
+use crate::flow::ports::{Fault, Mark, Missing, ReadTo, TopicSettings, Trouble};
+use crate::settings::OnBadRow;
+use crate::wire::checkpoint::{Checkpoint, Status};
+
+/// So many rows, of which those that are named are bad.
+fn rows(count: u64, bad: &[u64]) -> String {
+    let row = |number: u64| {
+        let more = if bad.contains(&number) { ",more" } else { "" };
+        format!("{number},name of {number}{more}\n")
+    };
+    "id,name\n".to_owned() + &(1..=count).map(row).collect::<String>()
+}
+
+fn replies(replies: &[Reply]) -> Script {
+    Script { replies: replies.to_vec(), ..Script::default() }
+}
+
+fn aside(job: &mut crate::flow::job::Job) {
+    job.on_bad_row = OnBadRow::SetAside { topic: "d".into() };
+    job.bad_rows_max = 3;
+}
+
+const LOST: Reply = Reply::Lost { appended: true };
+const DROPPED: Reply = Reply::Lost { appended: false };
+
+fn sends() -> Vec<Play> {
+    let appended = |error_code, throttle_ms| Reply::Appended { error_code, throttle_ms };
+    let refused = |error_code| Reply::Refused { error_code };
+    vec![
+        Play::new("a job without a fault", &rows(200, &[])).with_metrics().run(),
+        Play::new("a job of no rows", "id,name\n").run(),
+        Play::new("a complete job, again", &rows(3, &[])).run().run(),
+        Play::new("asked to stop, and again", &rows(300, &[])).stop_at(165).run().run(),
+        Play::new("asked to stop while an answer is late", &rows(300, &[]))
+            .main(replies(&[Reply::AsItIs, Reply::Late { looks: 9 }]))
+            .stop_at(400)
+            .run()
+            .run(),
+        Play::new("so many rows a second", &rows(200, &[]))
+            .job(|job| job.rows_per_second_max = Some(70))
+            .with_metrics()
+            .run(),
+        Play::new("the answers are lost", &rows(200, &[]))
+            .main(replies(&[LOST, DROPPED, LOST, Reply::AsItIs, LOST]))
+            .run(),
+        Play::new("no answer is ever given", &rows(100, &[])).main(replies(&[DROPPED; 9])).run(),
+        Play::new("a pause is asked for", &rows(200, &[]))
+            .main(replies(&[appended(0, 700), appended(7, 300), appended(0, 100)]))
+            .run(),
+        Play::new("a late answer, and one that is too late", &rows(200, &[]))
+            .main(replies(&[Reply::Late { looks: 20 }, Reply::Late { looks: u32::MAX }]))
+            .run(),
+        Play::new("out of order, and it is there", &rows(200, &[]))
+            .main(replies(&[Reply::AsItIs, appended(45, 0), Reply::AsItIs, appended(46, 0)]))
+            .run(),
+        Play::new("the broker has forgotten us", &rows(200, &[]))
+            .main(replies(&[Reply::AsItIs, refused(59), Reply::AsItIs, appended(59, 0)]))
+            .run(),
+        Play::new("too large", &rows(200, &[]))
+            .main(replies(&[Reply::AsItIs, refused(10), refused(10)]))
+            .run(),
+        Play::new("too large after a lost answer", &rows(100, &[]))
+            .main(replies(&[LOST, refused(10), LOST]))
+            .run(),
+        Play::new("refused for good", &rows(100, &[]))
+            .main(replies(&[Reply::AsItIs, refused(29)]))
+            .run()
+            .run(),
+        Play::new("connections fail, and a machine sleeps", &rows(300, &[]))
+            .act("connect", 1, Act::Fail("no route"))
+            .act("connect", 3, Act::Take(700_000))
+            .act("connect", 6, Act::Fail("no route"))
+            .run(),
+        Play::new("a machine that sleeps at each connection", &rows(100, &[]))
+            .act("connect", 1, Act::Take(700_000))
+            .act("connect", 2, Act::Take(700_000))
+            .act("connect", 3, Act::Take(700_000))
+            .act("connect", 4, Act::Take(700_000))
+            .act("connect", 5, Act::Take(700_000))
+            .act("connect", 6, Act::Take(700_000))
+            .act("connect", 7, Act::Take(700_000))
+            .act("connect", 8, Act::Take(700_000))
+            .run(),
+    ]
+}
+
+fn dead_letters() -> Vec<Play> {
+    vec![
+        Play::new("a bad row", &rows(100, &[70])).run(),
+        Play::new("bad rows, set aside", &rows(200, &[1, 120, 200])).job(aside).run(),
+        Play::new("one bad row too many", &rows(200, &[1, 5, 7, 150])).job(aside).run().run(),
+        Play::new("bad rows from the middle on", &rows(200, &[120, 121]))
+            .run()
+            .job(aside)
+            .stop_at(130)
+            .run()
+            .run(),
+        Play::new("nothing but bad rows", &rows(3, &[1, 2, 3])).job(aside).run(),
+    ]
+}
+
+fn ledgers() -> Vec<Play> {
+    let held = |host: &str, revision: u64| Checkpoint {
+        job_id: "j".into(),
+        run_id: Some("they".into()),
+        revision: Some(revision),
+        host: Some(host.into()),
+        last_line: Some(0),
+        total_sent: Some(0),
+        status: Some(Status::InProgress),
+        lease_seconds: Some(20),
+        started_at: Some(1),
+        format: Some(1),
+        ..Checkpoint::default()
+    };
+    vec![
+        Play::new("checkpoints fail in mid-run", &rows(900, &[]))
+            .act("store", 3, Act::Fail("throttled"))
+            .act("store", 4, Act::Lose)
+            .act("store", 5, Act::Fail("throttled"))
+            .with_metrics()
+            .act("metrics", 2, Act::Fail(""))
+            .act("metrics", 3, Act::Fail(""))
+            .job(|job| job.rows_per_second_max = Some(100))
+            .run(),
+        Play::new("each answer of the ledger is lost once", &rows(100, &[]))
+            .act("load", 1, Act::Fail("throttled"))
+            .act("store", 1, Act::Lose)
+            .act("store", 3, Act::Lose)
+            .act("store", 5, Act::Lose)
+            .run(),
+        Play::new("the ledger fails at the end", &rows(100, &[]))
+            .act("store", 3, Act::Fail("throttled"))
+            .act("store", 4, Act::Pause(5_000))
+            .act("store", 5, Act::Fail("throttled"))
+            .act("store", 6, Act::Fail("throttled"))
+            .act("store", 7, Act::Fail("throttled"))
+            .run()
+            .run(),
+        Play::new("the ledger refuses at the end", &rows(100, &[]))
+            .act("store", 3, Act::Refuse)
+            .run(),
+        Play::new("somebody writes the item in mid-run", &rows(200, &[]))
+            .job(|job| job.lease_seconds = 1)
+            .act("store", 3, Act::Edit(|item| item.run_id = None))
+            .run(),
+        Play::new("another run takes the job in mid-run", &rows(200, &[]))
+            .act("store", 3, Act::Edit(|item| item.run_id = Some("they".into())))
+            .run(),
+        Play::new("another run is silent", &rows(3, &[])).item(held("far", 7)).run(),
+        Play::new("another run of this machine is gone", &rows(3, &[])).item(held("gone", 7)).run(),
+        Play::new("another run is at work", &rows(3, &[]))
+            .item(held("far", 7))
+            .act("load", 3, Act::Edit(|item| item.revision = Some(8)))
+            .run(),
+        Play::new("another run begins while a silent one is watched", &rows(3, &[]))
+            .item(held("far", 7))
+            .act("load", 4, Act::Edit(|item| item.run_id = Some("others".into())))
+            .run(),
+        Play::new("another run lets go", &rows(3, &[]))
+            .item(held("far", 7))
+            .act("load", 4, Act::Edit(|item| item.status = Some(Status::Interrupted)))
+            .run(),
+        Play::new("another run lets go, with a last word", &rows(3, &[]))
+            .item(held("far", 7))
+            .act(
+                "load",
+                4,
+                Act::Edit(|item| {
+                    item.status = Some(Status::Interrupted);
+                    item.revision = Some(8);
+                }),
+            )
+            .run(),
+        Play::new("others are always faster", &rows(3, &[]))
+            .act("store", 1, Act::Edit(|item| item.run_id = Some("one".into())))
+            .act("store", 2, Act::Edit(|item| item.run_id = Some("two".into())))
+            .act("store", 3, Act::Edit(|item| item.run_id = Some("three".into())))
+            .act("store", 4, Act::Edit(|item| item.run_id = Some("four".into())))
+            .run(),
+        Play::new("a later version's item", &rows(3, &[]))
+            .item(Checkpoint { format: Some(2), ..held("gone", 7) })
+            .run(),
+    ]
+}
+
+fn sources() -> Vec<Play> {
+    vec![
+        Play::new("a source with pauses", &rows(600, &[]))
+            .act("read", 1, Act::NotYet)
+            .act("read", 3, Act::NotYet)
+            .act("read", 4, Act::Fail("reset"))
+            .act("open", 2, Act::Fail("slow down"))
+            .act("open", 3, Act::Pause(3_000))
+            .act("read", 6, Act::Short)
+            .run(),
+        Play::new("a source that is replaced", &rows(300, &[]))
+            .act("read", 3, Act::Fail("reset"))
+            .act("open", 2, Act::Replace)
+            .run(),
+        Play::new("a source that is gone", &rows(300, &[]))
+            .act("open", 1, Act::Fail("reset"))
+            .act("read", 3, Act::Fail("reset"))
+            .act("open", 3, Act::Fail("reset"))
+            .act("open", 4, Act::Fail("reset"))
+            .act("open", 5, Act::Fail("reset"))
+            .run(),
+        Play::new("a source that may not be read", &rows(300, &[]))
+            .act("read", 3, Act::Refuse)
+            .run(),
+        Play::new("a header that comes late", &rows(3, &[]))
+            .act("read", 1, Act::Fail("reset"))
+            .act("open", 2, Act::Fail("reset"))
+            .act("read", 2, Act::NotYet)
+            .run(),
+    ]
+}
+
+fn partitions() -> Vec<Play> {
+    let settings = |min_insync_replicas| TopicSettings {
+        min_insync_replicas,
+        max_message_bytes: Some(1_000_000),
+        retention_ms: Some(60_000),
+        cleanup_policy: Some("compact".into()),
+        unclean_leader_election: Some(true),
+        ..TopicSettings::default()
+    };
+    let missing = |times: u32| {
+        let mut left = times;
+        Script {
+            describe: Some(Box::new(move |()| {
+                left = left.checked_sub(1)?;
+                Some(Err(Fault::Passing(Trouble {
+                    problem: "no leader".into(),
+                    missing: left.is_multiple_of(2).then_some(Missing::Topic),
+                    pause_ms: 0,
+                })))
+            })),
+            ..Script::default()
+        }
+    };
+    // The end of the log as its leader knows it, and as it is shown: so many looks later.
+    let lagging = |looks: u32| {
+        let mut left = looks;
+        Script {
+            offset: Some(Box::new(move |mark| match mark {
+                Mark::VisibleEnd => {
+                    left = left.checked_sub(1)?;
+                    Some(0)
+                }
+                _ => None,
+            })),
+            ..Script::default()
+        }
+    };
+    let log_start = |at: i64| Script {
+        offset: Some(Box::new(move |mark| (mark == Mark::Start).then_some(at))),
+        ..Script::default()
+    };
+    // One batch is confirmed, one is there and nobody told us.
+    let stopped = |name| {
+        Play::new(name, &rows(300, &[])).main(replies(&[Reply::AsItIs, LOST])).stop_at(200).run()
+    };
+    let ends_at = |end: i64| Script {
+        offset: Some(Box::new(move |mark| (mark != Mark::Start).then_some(end))),
+        ..Script::default()
+    };
+    let read = |mut answers: Vec<ReadTo>| Script {
+        read: Some(Box::new(move |_| (!answers.is_empty()).then(|| Ok(answers.remove(0))))),
+        ..Script::default()
+    };
+    vec![
+        Play::new("a topic with strange settings", &rows(100, &[]))
+            .main(Script { settings: Some(settings(Some(1))), ..Script::default() })
+            .run(),
+        Play::new("a topic that comes and goes", &rows(100, &[])).main(missing(5)).run(),
+        Play::new("a log end that is shown late", &rows(100, &[]))
+            .stop_at(165)
+            .run()
+            .main(lagging(13))
+            .run(),
+        stopped("a log end that is never shown").main(lagging(u32::MAX)).run(),
+        stopped("a log that is cut off").main(ends_at(44)).run(),
+        stopped("a log that is cut off behind what was confirmed").main(ends_at(45)).run(),
+        stopped("reading brings nothing, for a while")
+            .main(read(vec![ReadTo::Offset(45), ReadTo::Offset(45)]))
+            .run(),
+        stopped("a tail that is deleted").main(read(vec![ReadTo::Deleted { log_start: 90 }])).run(),
+        stopped("a log whose first records are deleted").main(log_start(1)).run(),
+        stopped("a log that begins with the job").main(log_start(0)).run(),
+        stopped("reading fails")
+            .act("fetch", 1, Act::Fail("reset"))
+            .act("offset", 1, Act::Fail("reset"))
+            .act("settings", 1, Act::Fail("reset"))
+            .run(),
+        Play::new("beginning fails", &rows(100, &[]))
+            .act("describe", 1, Act::Fail("reset"))
+            .act("settings", 1, Act::Fail("reset"))
+            .act("offset", 1, Act::Fail("reset"))
+            .act("fetch", 1, Act::Fail("reset"))
+            .act("producer", 1, Act::Fail("reset"))
+            .run(),
+    ]
+}
+
+fn adopted() -> Vec<Play> {
+    let python = |rows: u64, with_status: bool| Checkpoint {
+        job_id: "j".into(),
+        last_line: Some(rows),
+        total_sent: Some(rows),
+        timestamp: Some(1),
+        status: with_status.then_some(Status::InProgress),
+        ..Checkpoint::default()
+    };
+    vec![
+        Play::new("nothing of the Python processor's is there", &rows(3, &[]))
+            .item(python(2, true))
+            .run(),
+        Play::new("the Python processor has not begun", &rows(3, &[])).item(python(0, false)).run(),
+        Play::new("the Python processor's rows", &rows(100, &[]))
+            .run()
+            .item(python(90, false))
+            .run(),
+    ]
+}
+
+#[test]
+fn whole_runs() {
+    let plays = [sends(), dead_letters(), ledgers(), sources(), partitions(), adopted()];
+    let found: String = plays.into_iter().flatten().map(Play::told).collect();
+    let path = format!("{}/src/flow/testdata/told.txt", env!("CARGO_MANIFEST_DIR"));
+    if is_to_write() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).expect("the golden file");
+    let mut title = "";
+    for (expected, line) in golden.lines().zip(found.lines()) {
+        if line.starts_with("===") {
+            title = line;
+        }
+        assert_eq!(line, expected, "{title}");
+    }
+    assert!(golden == found, "one of the two is longer");
+    assert!(!found.contains(NEVER), "an act without its call");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test that is told to write its golden file")]
+fn is_to_write() -> bool {
+    std::env::var_os("WRITE_TOLD").is_some()
+}

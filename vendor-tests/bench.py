@@ -1,17 +1,18 @@
-"""Rows per second, end to end, on this machine. Prints figures, asserts nothing about time.
+"""How fast, beside others, on one broker of this machine: see docs/performance.md.
 
-    vendor-tests/run bench.py
+    vendor-tests/bench
 """
 
-import os
-import re
+import json
+import time
+from statistics import median
 
 import pytest
 
-from lab import csvgen
-from lab.consumer import log_range
+from lab import contest, csvgen, performance
+from lab.distance import Distance
 
-ROWS = int(os.environ.get("BENCH_ROWS", 5_000_000))
+TURNS = 5
 
 
 @pytest.fixture(scope="module")
@@ -20,40 +21,120 @@ def warm(own_cluster):
     return own_cluster(heap="1g", java=[])
 
 
-@pytest.mark.bench
-@pytest.mark.parametrize(
-    ("source", "compression"),
-    [("file", "gzip"), *(("s3", name) for name in ("gzip", "none", "lz4", "snappy", "zstd"))],
-)
-def test_rows_per_second(lab, warm, source, compression, figure):
-    """80-byte rows, 10 columns, one local broker."""
-    table = csvgen.plain(lab.dir / "in.csv", ROWS)
-    key = lab.put(table.path)
-    # The first round wakes the broker's compiler.
-    for _ in range(2):
-        topic = lab.topic(warm)
-        job = (lab.job(key, topic, warm, KAFKA_COMPRESSION=compression) if source == "s3"
-               else lab.job(None, topic, warm, SOURCE=str(table.path), KAFKA_COMPRESSION=compression))
-        run = job.start(measure=True)
-        assert run.wait(600) == 0, run.said
-        assert log_range(warm.bootstrap, topic) == (0, ROWS)
+@pytest.fixture
+def quick(request):
+    return request.config.getoption("--quick")
+
+
+def rows_for(quick: bool, rows: int) -> int:
+    return max(1000, rows // 100) if quick else rows
+
+
+def turn(contestant, warm, lab):
+    topic = lab.topic(warm)
+    try:
+        return contest.take_turn(contestant, warm, topic, lab.dir)
+    finally:
         warm.delete_topic(topic)
-    lab.s3.api.delete_object(Bucket=lab.bucket, Key=key)
-    waited = re.search(r"waited_broker_percent=(\d+)", run.said)
-    figure(f"{source}, {compression}: {ROWS} rows of 80 bytes in {run.elapsed:.2f} s: {ROWS / run.elapsed:,.0f} rows/s; "
-           f"{run.cpu_seconds:.2f} s of CPU: {ROWS / run.cpu_seconds:,.0f} rows/s of CPU; "
-           f"waited for the broker {waited[1] if waited else '?'} % of the time; peak {run.peak_kib / 1024:.1f} MiB")
 
 
 @pytest.mark.bench
-def test_proof_by_headers(lab, warm, figure):
+@pytest.mark.timeout(3600)
+def test_peers(lab, warm, quick, figure):
+    """All contestants take turns; the first turn of each wakes the broker and is not counted."""
+    before = performance.machine()
+
+    def plain(name: str, rows: int):
+        return csvgen.plain(lab.dir / f"{name}.csv", rows).path
+
+    few, some, rows = (rows_for(quick, count) for count in (3_000, 100_000, 2_000_000))
+    csv, csv_some, csv_few = plain("in", rows), plain("some", some), plain("few", few)
+    json_rows = rows_for(quick, 1_000_000)
+    lines = lab.dir / "in.json"
+    with open(lines, "w") as out:
+        for number, row in enumerate(records_of(csv, json_rows), 1):
+            out.write(json.dumps(row | {"_source_line": number, "_source_file": f"file:{csv}"}, separators=(",", ":")) + "\n")
+
+    s3 = {"SOURCE": None, "CHECKPOINT": None, "S3_BUCKET": lab.bucket, "S3_KEY": lab.put(csv), "DYNAMODB_TABLE": lab.table,
+          "AWS_ACCESS_KEY_ID": lab.identity.access_key, "AWS_SECRET_ACCESS_KEY": lab.identity.secret_key,
+          "AWS_ENDPOINT_URL_S3": lab.s3.endpoint, "AWS_ENDPOINT_URL_DYNAMODB": lab.dynamodb.endpoint}
+    contestants = [
+        *(contest.ours(f"csv-to-kafka, {name}", rows, csv, warm, name) for name in ("gzip", "zstd", "lz4", "snappy", "none")),
+        contest.ours("csv-to-kafka, gzip, S3 and DynamoDB", rows, csv, warm, "gzip", **s3),
+        *(contest.light(rows, csv, warm, name) for name in ("gzip", "zstd", "lz4")),
+        *(contest.kcat(json_rows, lines, warm, name) for name in ("gzip", "lz4")),
+        contest.performance(json_rows, lines, warm, "gzip", 1),
+        contest.performance(json_rows, lines, warm, "lz4", 1),
+        contest.performance(json_rows, lines, warm, "lz4", 5),
+        contest.bento(some, csv_some, warm),
+        contest.python(some, csv_some, warm, "librdkafka", "Python on librdkafka"),
+        contest.python(some, csv_some, warm, "generous", "Python, kafka-python, generous"),
+        contest.python(few, csv_few, warm, "row", "Python, waiting per row"),
+    ]
+    began = time.monotonic()
+    for number in range(1 + (1 if quick else TURNS)):
+        for one in contestants:
+            taken = turn(one, warm, lab)
+            if number > 0:
+                one.turns.append(taken)
+    for one in contestants:
+        figure(f"{one.name}: {', '.join(f'{rate:,.0f}' for rate in one.rates())} rows/s; {one.cpu_per_million():.2f} CPU s/M")
+    what = f"{before}. {TURNS} turns each, all in one go of {time.monotonic() - began:.0f} s."
+    text = performance.table(contestants)
+    if quick:
+        print("\n" + text)
+        return
+    performance.write("peers", f"{what}\n\n{text}")
+    performance.PICTURE.write_text(performance.picture(
+        contestants, "80-byte rows of 10 columns, one partition, acks=all, one broker on the same machine; bar: median, line: least to most.\n"
+        "Beside it CPU seconds per million rows. Peers begin with ready-made JSON or records where the table says so."))
+
+
+def records_of(csv, rows):
+    import csv as reader
+    with open(csv, newline="") as file:
+        for _, row in zip(range(rows), reader.DictReader(file)):
+            yield row
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(1800)
+def test_distance(lab, warm, quick, figure):
+    """Rows per second with so much of a round trip between us and the broker."""
+    before = performance.machine()
+    rows = rows_for(quick, 2_000_000)
+    csv = csvgen.plain(lab.dir / "in.csv", rows).path
+    node = warm.nodes[0]
+    round_trips_ms = [0, 1, 5, 20]
+    names = ["gzip", "zstd", "lz4"]
+    rates = {(name, ms): [] for name in names for ms in round_trips_ms}
+    with Distance(node.proxy_port, node.proxied_port) as distance:
+        for _ in range(1 if quick else 3):
+            for (name, ms), found in rates.items():
+                distance.round_trip_seconds = ms / 1000
+                one = contest.ours(name, rows, csv, warm, name, KAFKA_BOOTSTRAP_SERVERS=warm.bootstrap_proxied)
+                taken = turn(one, warm, lab)
+                found.append(rows / (taken.seconds - taken.first_seconds))
+    lines = ["| | " + " | ".join(f"{ms} ms" for ms in round_trips_ms) + " | 5 ms of 0 ms |", "|---|" + "---|" * (len(round_trips_ms) + 1)]
+    for name in names:
+        at = {ms: median(rates[name, ms]) for ms in round_trips_ms}
+        lines.append(f"| {name} | " + " | ".join(f"{at[ms]:,.0f}" for ms in round_trips_ms) + f" | {at[5] / at[0]:.0%} |")
+    for line in lines:
+        figure(line)
+    if not quick:
+        performance.write("distance", f"{before}. Median of 3.\n\n" + "\n".join(lines))
+
+
+@pytest.mark.bench
+def test_proof_by_headers(lab, warm, quick, figure):
     """`verify --headers` of a loaded job: the batch headers of all its rows, and no value."""
-    table = csvgen.plain(lab.dir / "in.csv", ROWS)
+    rows = rows_for(quick, 5_000_000)
+    table = csvgen.plain(lab.dir / "in.csv", rows)
     topic = lab.topic(warm)
     job = lab.job(None, topic, warm, SOURCE=str(table.path))
     job.run(seconds=900)
     run = job.start("verify", "--headers", measure=True)
     assert run.wait(300) == 0, run.said
-    assert f"{ROWS:,}" in run.out, run.out
-    figure(f"verify --headers: {ROWS} rows in {run.elapsed:.2f} s; {run.cpu_seconds:.2f} s of CPU; peak {run.peak_kib / 1024:.1f} MiB")
+    assert f"{rows:,}" in run.out, run.out
+    figure(f"verify --headers: {rows} rows in {run.elapsed:.2f} s; {run.cpu_seconds:.2f} s of CPU; peak {run.peak_kib / 1024:.1f} MiB")
     warm.delete_topic(topic)

@@ -24,6 +24,7 @@ ANCIENT_VERSION = "0.10.2.2"
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="the long counts instead of those for every push")
+    parser.addoption("--quick", action="store_true", help="bench: a hundredth of the rows, two turns, nothing written")
     parser.addoption("--lab-seed", type=int, default=None, help="the seed of all random moments of an earlier run")
 
 

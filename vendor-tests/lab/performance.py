@@ -1,0 +1,86 @@
+"""Writes what a bench found into docs/performance.md, and draws it."""
+
+import os
+import platform
+import re
+import subprocess
+from html import escape
+from math import log10
+from pathlib import Path
+from statistics import median
+
+from .contest import Contestant
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg"
+
+
+def machine() -> str:
+    """What it ran on, and which code."""
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1]) >> 20
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+                            capture_output=True, text=True).stdout.strip()
+    busy = os.getloadavg()[0]
+    return (f"{processor[1] if processor else platform.machine()}, {os.cpu_count()} cores, {memory} GiB, "
+            f"Linux {platform.release().split('-')[0]}; commit `{commit}`; load before it began {busy:.1f}")
+
+
+def table(contestants: list[Contestant]) -> str:
+    lines = ["| | rows | rows/s: min | median | max | CPU s per million rows | peak RSS, MiB | first record, ms "
+             "| bytes a row on the wire | in the log |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
+    for one in contestants:
+        rates = one.rates()
+        name = f"{one.name} ({one.note})" if one.note else one.name
+        lines.append(
+            f"| {'**' + name + '**' if one.is_ours else name} | {one.rows:,} | {rates[0]:,.0f} | {median(rates):,.0f} | {rates[-1]:,.0f} "
+            f"| {one.cpu_per_million():.2f} | {one.median(lambda t: t.peak_kib) / 1024:.1f} "
+            f"| {one.median(lambda t: t.first_seconds) * 1000:.0f} "
+            f"| {one.median(lambda t: t.wire_bytes / t.rows):.1f} | {one.median(lambda t: t.log_bytes / t.rows):.1f} |")
+    return "\n".join(lines)
+
+
+def write(section: str, text: str):
+    """Replaces what stands between the two marks of a section."""
+    begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
+    page = PAGE.read_text()
+    assert begin in page and end in page, f"{PAGE.name} has no place for {section}"
+    before, rest = page.split(begin, 1)
+    PAGE.write_text(before + begin + "\n" + text.rstrip() + "\n" + end + rest.split(end, 1)[1])
+
+
+def picture(contestants: list[Contestant], beneath: str) -> str:
+    """Bars of rows per second, the least and the most as a whisker, on a logarithmic scale."""
+    left, width, step, top = 300, 420, 24, 54
+    floor = 10 ** int(log10(min(one.rates()[0] for one in contestants)))
+    ceiling = max(one.rates()[-1] for one in contestants) * 1.1
+
+    def x(rate: float) -> float:
+        return left + width * log10(rate / floor) / log10(ceiling / floor)
+
+    height = top + step * len(contestants) + 46
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 {height}" role="img" font-family="system-ui, sans-serif" font-size="13">',
+             "<title>Rows per second of csv-to-kafka and others</title>",
+             "<style>text{fill:#1f2328}.quiet{fill:#59636e}.grid{stroke:#d1d9e0}.ours{fill:#0969da}.peer{fill:#8c959f}"
+             ".light{fill:#d4a72c}.whisker{stroke:#1f2328}@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.quiet{fill:#9198a1}"
+             ".grid{stroke:#3d444d}.ours{fill:#4493f8}.peer{fill:#656c76}.light{fill:#d29922}.whisker{stroke:#f0f6fc}}</style>",
+             '<text x="12" y="22" font-size="15" font-weight="600">Rows per second, end to end (logarithmic)</text>']
+    mark = floor
+    while mark <= ceiling:
+        parts.append(f'<line class="grid" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{top - 10}" y2="{top + step * len(contestants)}"/>'
+                     f'<text class="quiet" x="{x(mark):.1f}" y="{top - 14}" text-anchor="middle" font-size="11">{mark:,}</text>')
+        mark *= 10
+    for index, one in enumerate(contestants):
+        y = top + step * index
+        rates = one.rates()
+        kind = "ours" if one.is_ours else "light" if one.name.startswith("speed of light") else "peer"
+        parts.append(
+            f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{escape(one.name)}</text>'
+            f'<rect class="{kind}" x="{left}" y="{y + 3}" width="{max(1, x(median(rates)) - left):.1f}" height="{step - 7}" rx="2"/>'
+            f'<path class="whisker" d="M{x(rates[0]):.1f} {y + 11.5}H{x(rates[-1]):.1f}"/>'
+            f'<text x="{max(x(rates[-1]), x(median(rates))) + 8:.1f}" y="{y + 15}">{median(rates):,.0f}'
+            f'<tspan class="quiet" dx="8">{one.cpu_per_million():.2f} CPU s/M</tspan></text>')
+    for number, line in enumerate(beneath.split("\n")):
+        parts.append(f'<text class="quiet" x="12" y="{height - 24 + 15 * number}" font-size="11">{escape(line)}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # EC2 user data: fetches csv-to-kafka, runs one job with it, and ends the instance, whatever
-# becomes of the job. For Amazon Linux 2023, Debian and Ubuntu on x86_64 and arm64; needs
-# nothing that is not there (bash, curl, coreutils, util-linux).
+# becomes of the job. For Amazon Linux 2023, Debian from 12 and Ubuntu from 22.04 on, x86_64 and
+# arm64; needs nothing that is not there (bash, curl 7.76, coreutils, util-linux, awk, iconv).
 #
 # Put the settings before this text, as launch-spot.sh and the Terraform module do, or into
 # /etc/csv-to-kafka.env of the image, one export NAME='value' a line:

@@ -95,6 +95,7 @@ fn a_run_on_aws() {
         secrets_endpoint: None,
         variant: Variant::default(),
         requester_pays: false,
+        read_ahead: true,
         spot_notice: true,
         variables: AwsVariables::default(),
     };

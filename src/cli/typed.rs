@@ -510,6 +510,7 @@ pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws 
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),
         },
         requester_pays: is("S3_REQUEST_PAYER", "requester"),
+        read_ahead: !is("S3_READ_AHEAD", "off"),
         spot_notice: !is("SPOT_NOTICE", "off"),
         variables,
     }

@@ -191,7 +191,7 @@ impl<'a> Services<'a> {
             variant: self.aws.variant,
             requester_pays: self.aws.requester_pays,
         };
-        S3::new(self.http.clone(), place, self.credentials.clone())
+        S3::new(self.http.clone(), place, self.credentials.clone(), self.aws.read_ahead)
     }
 
     fn cloudwatch(&self, interval_ms: u64) -> Result<CloudWatch, Box<Stop>> {

@@ -22,9 +22,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
 use ureq::http::{Response, Uri};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ArrayVec, DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport, time,
@@ -38,6 +39,7 @@ use crate::limits::{
 };
 use crate::port::credentials::Lookup;
 use crate::port::small_file::read_text;
+use crate::port::tls::Tls;
 use crate::stop::{Peer, Stop};
 use crate::wire::http::{one_line, unix_seconds};
 
@@ -47,6 +49,8 @@ pub struct Http {
     direct: Agent,
     /// For `https` alone, as `HTTPS_PROXY` says.
     proxied: Option<Agent>,
+    /// What `AWS_CA_BUNDLE` holds, in the place of the public ones.
+    authorities: Option<Arc<[CertificateDer<'static>]>>,
     clock: Arc<Clock>,
 }
 
@@ -57,6 +61,17 @@ pub struct Request<'a> {
     pub headers: &'a [(String, String)],
     /// Sending it twice does no harm.
     pub repeatable: bool,
+}
+
+/// Where a URL leads.
+pub struct Way {
+    pub host: String,
+    pub port: u16,
+    /// Host and port as the URL has them.
+    pub authority: String,
+    /// Path and query.
+    pub target: String,
+    pub tls: Option<Tls>,
 }
 
 /// Why there is no answer, or not all of it.
@@ -86,7 +101,7 @@ impl Http {
     /// For addresses of this very machine: through no proxy, and patient for a moment only.
     pub fn nearby(call_ms: u64) -> Http {
         let clock = clock(call_ms);
-        Http { direct: agent(None, None, &clock), proxied: None, clock }
+        Http { direct: agent(None, None, &clock), proxied: None, authorities: None, clock }
     }
 
     /// For tests that let a call run into its end.
@@ -98,10 +113,15 @@ impl Http {
     /// Patient for so long in each call.
     pub fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
         let clock = clock(call_ms);
-        let roots = match lookup("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+        let authorities = match lookup("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
             None => None,
-            Some(path) => Some(roots(&path).map_err(|why| format!("AWS_CA_BUNDLE: {why}"))?),
+            Some(path) => Some(authorities(&path).map_err(|why| format!("AWS_CA_BUNDLE: {why}"))?),
         };
+        let roots = authorities.as_deref().map(|given| {
+            let given: Vec<_> =
+                given.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+            RootCerts::new_with_certs(&given)
+        });
         let named = |name: &'static str| {
             let value = lookup(name).or_else(|| lookup(&name.to_lowercase()));
             value.filter(|value| !value.is_empty())
@@ -115,7 +135,8 @@ impl Http {
                 Some(agent(Some(proxy), roots.as_ref(), &clock))
             }
         };
-        Ok(Http { direct: agent(None, roots.as_ref(), &clock), proxied, clock })
+        let direct = agent(None, roots.as_ref(), &clock);
+        Ok(Http { direct, proxied, authorities, clock })
     }
 
     pub fn send(&self, request: &Request<'_>) -> Result<Answer, Failed> {
@@ -160,6 +181,24 @@ impl Http {
     /// Our clock less that of the server that told its time last.
     pub fn skew_ms(&self) -> Option<i64> {
         Some(self.clock.skew_ms.load(Ordering::Relaxed)).filter(|skew_ms| *skew_ms != SKEW_UNKNOWN)
+    }
+
+    /// Where connections for this URL go that are not the library's; `None`: it says through
+    /// which proxy, or the URL is none.
+    pub fn way(&self, url: &str) -> Option<Way> {
+        let uri: Uri = url.parse().ok()?;
+        let is_https = uri.scheme_str()? == "https";
+        if is_https && self.proxied.is_some() {
+            return None;
+        }
+        let tls = is_https.then(|| Tls::https(self.authorities.as_deref())).transpose().ok()?;
+        Some(Way {
+            host: uri.host()?.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+            authority: uri.authority()?.as_str().to_owned(),
+            target: uri.path_and_query()?.as_str().to_owned(),
+            tls,
+        })
     }
 
     fn agent(&self, url: &str) -> &Agent {
@@ -277,12 +316,14 @@ fn clock(call_ms: u64) -> Arc<Clock> {
 }
 
 /// The certificate authorities of a file, which replace the public ones.
-fn roots(path: &str) -> Result<RootCerts, String> {
+fn authorities(path: &str) -> Result<Arc<[CertificateDer<'static>]>, String> {
     let text = read_text(path, CERTIFICATES_BYTES_MAX).map_err(|unread| unread.problem)?;
     let mut certificates = Vec::new();
     for item in parse_pem(text.as_bytes()) {
         match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(PemItem::Certificate(certificate)) => {
+                certificates.push(CertificateDer::from(certificate.der().to_vec()));
+            }
             Ok(_) => {}
             Err(_) => return Err(format!("{path} is not the text of certificates (PEM)")),
         }
@@ -290,7 +331,7 @@ fn roots(path: &str) -> Result<RootCerts, String> {
     if certificates.is_empty() {
         return Err(format!("{path} holds no certificate (-----BEGIN CERTIFICATE-----)"));
     }
-    Ok(RootCerts::new_with_certs(&certificates))
+    Ok(certificates.into())
 }
 
 fn agent(proxy: Option<Proxy>, roots: Option<&RootCerts>, clock: &Arc<Clock>) -> Agent {

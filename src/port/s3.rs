@@ -9,53 +9,151 @@
 //! The pin holds against everything: an object that is replaced between two GETs is refused
 //! by the service, one that is replaced during a GET goes on coming as it was.
 
+mod ahead;
+
 use std::time::{Duration, Instant};
 
+use self::ahead::{Ahead, Terms};
 use crate::flow::ports::{Fault, Opened, Pin, Read, Source};
-use crate::limits::{HTTP_ERROR_BYTES_MAX, RETRY_DELAY_MS_MAX, SOURCE_SILENCE_MS};
+use crate::limits::{
+    AHEAD_AFTER_BYTES, AHEAD_CONNECTIONS, AHEAD_STRIPE_BYTES, AHEAD_WAIT_PERCENT,
+    HTTP_ERROR_BYTES_MAX, RETRY_DELAY_MS_MAX, SOURCE_SILENCE_MS,
+};
 use crate::port::credentials::{Credentials, LOG};
-use crate::port::http::{Answer, Failed, Http, Request, wall_ms};
+use crate::port::http::{Answer, Failed, Http, Request, Way, wall_ms};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
+use crate::wire::http_head::{self, Head};
 use crate::wire::s3::{Asked, Headers, Place, Reply, reply};
 
 pub struct S3 {
     http: Http,
     place: Place,
     credentials: Credentials,
+    /// Several connections, where one brings less than we could take.
+    read_ahead: bool,
+    /// More, the more often it came to nothing.
+    ahead_after_bytes: u64,
     open: Option<Body>,
     silence_max: Duration,
 }
 
 /// What is open.
 struct Body {
-    /// `None`: at its end from the beginning.
-    answer: Option<Answer>,
+    bytes: Bytes,
+    pin: Pin,
+    /// Where in the object the next byte is.
+    next: u64,
     left_bytes: u64,
     /// How long we have waited for the next byte; a time in which nobody asked does not count.
     silent: Duration,
 }
 
+enum Bytes {
+    /// At its end from the beginning.
+    None,
+    OneAnswer(Answer, Meter),
+    Ahead(Ahead),
+}
+
+/// How much of the time the source is waited for.
+struct Meter {
+    since: Instant,
+    waited: Duration,
+    read_bytes: u64,
+}
+
+impl Meter {
+    fn new() -> Meter {
+        Meter { since: Instant::now(), waited: Duration::ZERO, read_bytes: 0 }
+    }
+
+    /// Whether the time of the last so many bytes went into waiting; asked once for each.
+    fn is_too_slow(&mut self, after_bytes: u64) -> bool {
+        if self.read_bytes < after_bytes {
+            return false;
+        }
+        let (waited, passed) = (self.waited.as_micros(), self.since.elapsed().as_micros());
+        *self = Meter::new();
+        waited * 100 >= passed * AHEAD_WAIT_PERCENT
+    }
+}
+
+/// A GET of the object: its URL and its headers, signed now.
+fn signed(
+    place: &Place,
+    credentials: &Credentials,
+    asked: &Asked<'_>,
+) -> Result<(String, Vec<(String, String)>), Fault> {
+    let keys = credentials.current(Peer::Source)?;
+    let url = place.url();
+    let mut headers = asked.headers();
+    if place.requester_pays {
+        headers.push(("x-amz-request-payer".to_owned(), "requester".to_owned()));
+    }
+    let request = Unsigned { method: "GET", url: &url, headers: &headers, body: b"" };
+    let scope = Scope { service: "s3", region: &place.region, wall_ms: wall_ms() };
+    let signed = sign(&request, &scope, &keys).map_err(|problem| {
+        let problem = format!("{}: {problem}", place.name());
+        Fault::last(Stop::refused(Peer::Source, problem, "Mend S3_BUCKET and S3_KEY"))
+    })?;
+    headers.extend(signed);
+    Ok((url, headers))
+}
+
+/// Stripes of the object that is pinned.
+struct Stripes<'a> {
+    place: &'a Place,
+    credentials: &'a Credentials,
+    pin: &'a Pin,
+}
+
+impl Stripes<'_> {
+    fn asked(&self, from: u64, to: u64) -> Asked<'_> {
+        Asked { from, to: Some(to), pinned: Some((&self.pin.etag, self.pin.source_bytes)) }
+    }
+}
+
+impl Terms for Stripes<'_> {
+    fn request(&self, way: &Way, from: u64, to: u64) -> Result<Vec<u8>, Fault> {
+        let (_, headers) = signed(self.place, self.credentials, &self.asked(from, to))?;
+        http_head::get(&way.target, &way.authority, &headers)
+            .ok_or_else(|| Fault::passing("a header of the request is no line"))
+    }
+
+    fn judge(&self, from: u64, to: u64, head: &Head<'_>) -> Result<(), Fault> {
+        let headers = Headers {
+            content_length: head.header("content-length"),
+            content_range: head.header("content-range"),
+            etag: head.header("etag"),
+            retry_after: head.header("retry-after"),
+            ..Headers::default()
+        };
+        match reply(self.place, &self.asked(from, to), head.status, &headers, b"") {
+            Reply::Body { .. } => Ok(()),
+            // Whoever opens the object again hears it in full.
+            judged => {
+                let mut fault = Fault::passing(format!("HTTP {} to a read ahead", head.status));
+                if let (Fault::Passing(trouble), Reply::Passing { pause_ms, .. }) =
+                    (&mut fault, judged)
+                {
+                    trouble.pause_ms = pause_ms.min(RETRY_DELAY_MS_MAX);
+                }
+                Err(fault)
+            }
+        }
+    }
+}
+
 impl S3 {
-    pub fn new(http: Http, place: Place, credentials: Credentials) -> S3 {
+    pub fn new(http: Http, place: Place, credentials: Credentials, read_ahead: bool) -> S3 {
         let silence_max = Duration::from_millis(SOURCE_SILENCE_MS);
-        S3 { http, place, credentials, open: None, silence_max }
+        let ahead_after_bytes = AHEAD_AFTER_BYTES;
+        S3 { http, place, credentials, read_ahead, ahead_after_bytes, open: None, silence_max }
     }
 
     fn get(&self, asked: &Asked<'_>) -> Result<Answer, Fault> {
-        let keys = self.credentials.current(Peer::Source)?;
-        let url = self.place.url();
-        let mut headers = asked.headers();
-        if self.place.requester_pays {
-            headers.push(("x-amz-request-payer".to_owned(), "requester".to_owned()));
-        }
-        let request = Unsigned { method: "GET", url: &url, headers: &headers, body: b"" };
-        let scope = Scope { service: "s3", region: &self.place.region, wall_ms: wall_ms() };
-        let signed = sign(&request, &scope, &keys).map_err(|problem| {
-            let problem = format!("{}: {problem}", self.place.name());
-            Fault::last(Stop::refused(Peer::Source, problem, "Mend S3_BUCKET and S3_KEY"))
-        })?;
-        headers.extend(signed);
+        let (url, headers) = signed(&self.place, &self.credentials, asked)?;
         let request = Request { body: None, url: &url, headers: &headers, repeatable: true };
         let failed = |failed: Failed| failed.into_fault(Peer::Source, &self.place.name());
         let answer = self.http.send(&request).map_err(failed)?;
@@ -108,22 +206,25 @@ impl Source for S3 {
             self.place.region.clone_from(region);
             (answer, judged) = self.ask(&asked)?;
         }
-        let silent = Duration::ZERO;
+        let body = |bytes: Bytes, pin: Pin, left_bytes: u64| {
+            Some(Body { bytes, pin, next: from, left_bytes, silent: Duration::ZERO })
+        };
         match judged {
             Reply::Body { bytes, etag, version_id, source_bytes } => {
                 let found = Pin { etag, version_id, source_bytes };
-                self.open = Some(if wants_nothing {
-                    Body { answer: None, left_bytes: 0, silent }
+                let pin = pinned.cloned().unwrap_or(found);
+                self.open = if wants_nothing {
+                    body(Bytes::None, pin.clone(), 0)
                 } else {
-                    Body { answer: Some(answer), left_bytes: bytes, silent }
-                });
-                Ok(Opened::Open(pinned.cloned().unwrap_or(found)))
+                    body(Bytes::OneAnswer(answer, Meter::new()), pin.clone(), bytes)
+                };
+                Ok(Opened::Open(pin))
             }
             Reply::AtEnd => {
-                self.open = Some(Body { answer: None, left_bytes: 0, silent });
                 let Some(pin) = pinned else {
                     unreachable!("without a pin nobody knows where the end is")
                 };
+                self.open = body(Bytes::None, pin.clone(), 0);
                 Ok(Opened::Open(pin.clone()))
             }
             Reply::Replaced => Ok(Opened::Replaced),
@@ -156,39 +257,100 @@ impl Source for S3 {
         };
         if body.left_bytes == 0 {
             // The library puts the connection back when it is asked for more.
-            if let Some(mut answer) = body.answer.take() {
+            if let Bytes::OneAnswer(answer, _) = &mut body.bytes {
                 match answer.read(&mut [0]) {
                     Ok(Read::End | Read::NotYet) | Err(_) => {}
                     Ok(Read::Bytes(_)) => unreachable!("ureq keeps to the Content-Length"),
                 }
             }
+            body.bytes = Bytes::None;
             return Ok(Read::End);
         }
-        let Some(answer) = &mut body.answer else { return Ok(Read::End) };
         let room_bytes = usize::try_from(body.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
         let (room, _) = buffer.split_at_mut(room_bytes);
-        let left_bytes = body.left_bytes;
         let asked = Instant::now();
-        let problem = match answer.read(room) {
+        let read = match &mut body.bytes {
+            Bytes::None => return Ok(Read::End),
+            Bytes::OneAnswer(answer, _) => {
+                answer.read(room).map_err(|failed| Fault::passing(failed.problem))
+            }
+            Bytes::Ahead(ahead) => {
+                let (place, credentials) = (&self.place, &self.credentials);
+                ahead.read(room, &Stripes { place, credentials, pin: &body.pin })
+            }
+        };
+        let waited = asked.elapsed();
+        let fault = match read {
             Ok(Read::Bytes(count)) => {
                 assert!(count <= room_bytes, "a read fills no more than its buffer");
-                body.left_bytes -= u64::try_from(count).unwrap_or(u64::MAX);
+                let read_bytes = u64::try_from(count).unwrap_or(u64::MAX);
+                body.next += read_bytes;
+                body.left_bytes -= read_bytes;
                 body.silent = Duration::ZERO;
+                if let Bytes::OneAnswer(_, meter) = &mut body.bytes {
+                    meter.read_bytes += read_bytes;
+                    meter.waited += waited;
+                    if self.read_ahead && meter.is_too_slow(self.ahead_after_bytes) {
+                        self.begin_ahead();
+                    }
+                }
                 return Ok(Read::Bytes(count));
             }
             Ok(Read::NotYet) => {
-                body.silent += asked.elapsed();
+                body.silent += waited;
+                if let Bytes::OneAnswer(_, meter) = &mut body.bytes {
+                    meter.waited += waited;
+                }
                 if body.silent < self.silence_max {
                     return Ok(Read::NotYet);
                 }
-                format!("nothing came for {} s", self.silence_max.as_secs())
+                Fault::passing(format!("nothing came for {} s", self.silence_max.as_secs()))
             }
-            Ok(Read::End) => "the connection was closed before all had come".into(),
-            Err(failed) => failed.problem,
+            Ok(Read::End) => Fault::passing("the connection was closed before all had come"),
+            Err(fault) => fault,
         };
-        self.open = None;
-        let name = self.place.name();
-        Err(Fault::passing(format!("{name}: {problem} ({left_bytes} bytes were still to come)")))
+        Err(self.cut(fault))
+    }
+}
+
+impl S3 {
+    /// One connection brings less than we could take: the rest comes over several.
+    fn begin_ahead(&mut self) {
+        let Some(body) = &mut self.open else { return };
+        let stripes = u64::try_from(AHEAD_CONNECTIONS).unwrap_or(u64::MAX);
+        if body.left_bytes < AHEAD_STRIPE_BYTES.saturating_mul(stripes) {
+            return;
+        }
+        let Some(way) = self.http.way(&self.place.url()) else {
+            // A proxy, which will be there to the end.
+            self.read_ahead = false;
+            return;
+        };
+        log::warn!(
+            target: LOG,
+            "{}: one connection brings less than can be taken; {AHEAD_CONNECTIONS} read from byte {} on",
+            self.place.name(),
+            body.next
+        );
+        body.bytes = Bytes::Ahead(Ahead::new(way, body.next, body.next + body.left_bytes));
+    }
+
+    /// What is open is closed; the flow opens it again at the byte that it has reached.
+    fn cut(&mut self, fault: Fault) -> Fault {
+        let Some(body) = self.open.take() else { return fault };
+        if let Bytes::Ahead(_) = body.bytes {
+            self.ahead_after_bytes = self.ahead_after_bytes.saturating_mul(4);
+        }
+        match fault {
+            Fault::Passing(mut trouble) => {
+                let (name, problem) = (self.place.name(), &trouble.problem);
+                let left_bytes = body.left_bytes;
+                trouble.problem =
+                    format!("{name}: {problem} ({left_bytes} bytes were still to come)");
+                Fault::Passing(trouble)
+            }
+            last @ Fault::Final(_) => last,
+        }
     }
 }
 
@@ -200,6 +362,10 @@ mod tests {
     use crate::wire::aws_endpoint::Variant;
 
     fn source(script: &Script) -> S3 {
+        source_at(&script.endpoint)
+    }
+
+    pub(super) fn source_at(endpoint: &str) -> S3 {
         let lookup = |name: &str| match name {
             "AWS_ACCESS_KEY_ID" => Some("AKID".to_owned()),
             "AWS_SECRET_ACCESS_KEY" => Some("hush-hush".to_owned()),
@@ -209,11 +375,12 @@ mod tests {
             bucket: "bucket".into(),
             key: "größe.csv".into(),
             region: "eu-central-1".into(),
-            endpoint: Some(script.endpoint.clone()),
+            endpoint: Some(endpoint.to_owned()),
             variant: Variant::default(),
             requester_pays: true,
         };
-        S3::new(Http::new(&|_| None).unwrap(), place, Credentials::from_environment(&lookup))
+        let credentials = Credentials::from_environment(&lookup);
+        S3::new(Http::new(&|_| None).unwrap(), place, credentials, true)
     }
 
     fn pin(source_bytes: u64) -> Pin {
@@ -280,6 +447,27 @@ mod tests {
             assert!(request.contains("x-amz-request-payer: requester\r\n"), "{request}");
             assert!(request.contains(";x-amz-request-payer"), "{request}");
             assert!(!request.contains("hush"), "{request}");
+        }
+    }
+
+    #[test]
+    fn several_connections_are_for_a_source_that_is_waited_for() {
+        let second = Duration::from_secs(1);
+        // Of a second, so much was waited for so many bytes.
+        let cases = [
+            (0, AHEAD_AFTER_BYTES, false),
+            (100, AHEAD_AFTER_BYTES, false),
+            (200, AHEAD_AFTER_BYTES, true),
+            (200, AHEAD_AFTER_BYTES - 1, false),
+            (1_000, 0, false),
+        ];
+        for (waited_ms, read_bytes, expected) in cases {
+            let since = Instant::now().checked_sub(second).unwrap();
+            let waited = Duration::from_millis(waited_ms);
+            let mut meter = Meter { since, waited, read_bytes };
+            assert_eq!(meter.is_too_slow(AHEAD_AFTER_BYTES), expected, "{waited_ms}");
+            let is_judged = read_bytes == AHEAD_AFTER_BYTES;
+            assert_eq!(meter.read_bytes == 0, is_judged || read_bytes == 0, "{waited_ms}");
         }
     }
 

@@ -10,9 +10,9 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::client::{Resumption, WantsClientCert};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore};
 
 use super::stream::{Deadline, Moved, Socket};
 use crate::limits::{TLS_OUTPUT_BYTES, TLS_READS_MAX};
@@ -39,11 +39,7 @@ impl Tls {
                 }
             }
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|why| format!("TLS can not be set up: {why}"))?
-            .with_root_certificates(roots);
+        let builder = builder(roots)?;
         let mut config = match &settings.client {
             None => builder.with_no_client_auth(),
             Some(client) => builder
@@ -57,6 +53,19 @@ impl Tls {
         Ok(Tls { config: Arc::new(config) })
     }
 
+    /// For HTTPS: these authorities, or the public ones. What can not be read among them is
+    /// left out, as bundles of many systems hold such.
+    pub fn https(authorities: Option<&[CertificateDer<'static>]>) -> Result<Tls, String> {
+        let mut roots = RootCertStore::empty();
+        match authorities {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(given) => {
+                roots.add_parsable_certificates(given.iter().cloned());
+            }
+        }
+        Ok(Tls { config: Arc::new(builder(roots)?.with_no_client_auth()) })
+    }
+
     pub(super) fn session(&self, host: &str) -> io::Result<Session> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             io::Error::new(ErrorKind::InvalidInput, "no host name of a certificate")
@@ -66,6 +75,14 @@ impl Tls {
         connection.set_buffer_limit(Some(TLS_OUTPUT_BYTES));
         Ok(Session { connection: Box::new(connection) })
     }
+}
+
+fn builder(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| format!("TLS can not be set up: {why}"))?
+        .with_root_certificates(roots))
 }
 
 /// What TLS itself has to say about a failure.

@@ -379,6 +379,13 @@ pub const TABLE: &[Setting] = &[
         "owner",
         "Who pays for reading the bucket",
     ),
+    plain(
+        "S3_READ_AHEAD",
+        Group::Aws,
+        Takes::OneOf(&["auto", "off"]),
+        "auto",
+        "Several connections where one brings less than can be taken",
+    ),
     plain("AWS_ENDPOINT_URL", Group::Aws, Takes::Text("URL"), "", "In place of AWS's own"),
     plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "The same for S3 alone"),
     plain(

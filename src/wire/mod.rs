@@ -16,6 +16,7 @@ pub mod decompress;
 pub mod dynamodb;
 pub mod emf;
 pub mod http;
+pub mod http_head;
 pub mod kafka;
 pub mod log_line;
 pub mod metrics;

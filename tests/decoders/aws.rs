@@ -5,6 +5,7 @@ use csv_to_kafka::wire::aws_identity::{Refusal, document, sts_reply};
 use csv_to_kafka::wire::checkpoint_json::{from_plain, from_typed, to_plain, to_typed};
 use csv_to_kafka::wire::dynamodb::{self, Table};
 use csv_to_kafka::wire::http::{one_line, unix_seconds, unix_seconds_rfc3339};
+use csv_to_kafka::wire::http_head::Head;
 use csv_to_kafka::wire::s3::{self, Asked, ContentRange, Headers, Place};
 use csv_to_kafka::wire::secrets_manager::{self, SecretArn};
 use csv_to_kafka::wire::xml::texts;
@@ -23,6 +24,7 @@ pub(super) const DECODERS: &[Decoder] = &[
     ("secret_arn", secret_arn),
     ("credentials_document", credentials_document),
     ("http_times", http_times),
+    ("http_head", http_head),
 ];
 
 const STATUS: [u16; 12] = [200, 206, 301, 307, 400, 403, 404, 408, 412, 416, 429, 503];
@@ -186,4 +188,14 @@ fn http_times(bytes: &[u8]) {
         assert!(found.is_none_or(|seconds| sane.contains(&seconds)));
     }
     assert_fit_for_a_line(&one_line(&text));
+}
+
+/// The head of an answer: the same whether its end is the end of the bytes or not.
+fn http_head(bytes: &[u8]) {
+    let Ok(Some(head)) = Head::parse(bytes) else { return };
+    assert!(head.status <= 999 && head.head_bytes <= bytes.len());
+    assert!(bytes[..head.head_bytes].ends_with(b"\r\n\r\n"));
+    assert_eq!(Head::parse(&bytes[..head.head_bytes]).ok().flatten().as_ref(), Some(&head));
+    assert_eq!(Head::parse(&bytes[..head.head_bytes - 1]), Ok(None));
+    assert!(!head.closes() || head.header("CONNECTION").is_some());
 }

@@ -384,7 +384,7 @@ pub const TABLE: &[Setting] = &[
         Group::Aws,
         Takes::OneOf(&["auto", "off"]),
         "auto",
-        "Several connections where one brings less than can be taken",
+        "More connections where one is too slow",
     ),
     plain("AWS_ENDPOINT_URL", Group::Aws, Takes::Text("URL"), "", "In place of AWS's own"),
     plain("AWS_ENDPOINT_URL_S3", Group::Aws, Takes::Text("URL"), "", "The same for S3 alone"),

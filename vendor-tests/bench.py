@@ -11,6 +11,7 @@ import pytest
 
 from lab import contest, csvgen, performance
 from lab.distance import Distance
+from lab.paced import Paced
 
 TURNS = 5
 
@@ -123,6 +124,35 @@ def test_distance(lab, warm, quick, figure):
         figure(line)
     if not quick:
         performance.write("distance", f"{before}. Median of 3.\n\n" + "\n".join(lines))
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(1800)
+def test_ahead(lab, warm, quick, figure):
+    """Rows per second from a server that gives each connection so much: over one, and with reading ahead."""
+    before = performance.machine()
+    rows = rows_for(quick, 3_000_000)
+    csv = csvgen.plain(lab.dir / "in.csv", rows).path
+    s3 = {"SOURCE": None, "S3_BUCKET": lab.bucket, "S3_KEY": lab.put(csv), "AWS_ACCESS_KEY_ID": lab.identity.access_key,
+          "AWS_SECRET_ACCESS_KEY": lab.identity.secret_key}
+    ways = {"90 MB/s": 90e6, "25 MB/s": 25e6}
+    turns = {(pace, name, ahead): [] for pace in ways for name in ("gzip", "zstd", "lz4") for ahead in ("off", "auto")}
+    for _ in range(1 if quick else 3):
+        for (pace, name, ahead), found in turns.items():
+            way = Paced(lab.s3.port, ways[pace], first_byte_seconds=0.02)
+            found.append(turn(contest.ours(name, rows, csv, warm, name, AWS_ENDPOINT_URL_S3=f"http://{way.address}",
+                                           S3_READ_AHEAD=ahead, **s3), warm, lab))
+            way.close()
+    lines = ["| a connection brings | | over one, rows/s | reading ahead, rows/s | gain | peak RSS, MiB |", "|---|---|---|---|---|---|"]
+    for pace in ways:
+        for name in ("gzip", "zstd", "lz4"):
+            one, several = (median(t.rows / t.seconds for t in turns[pace, name, ahead]) for ahead in ("off", "auto"))
+            peaks = [median(t.peak_kib for t in turns[pace, name, ahead]) / 1024 for ahead in ("off", "auto")]
+            lines.append(f"| {pace} | {name} | {one:,.0f} | {several:,.0f} | {several / one - 1:+.0%} | {peaks[0]:.1f} and {peaks[1]:.1f} |")
+    for line in lines:
+        figure(line)
+    if not quick:
+        performance.write("ahead", f"{before}. Median of 3.\n\n" + "\n".join(lines))
 
 
 @pytest.mark.bench

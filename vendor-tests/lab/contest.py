@@ -85,7 +85,7 @@ def take_turn(contestant: Contestant, cluster: Cluster, topic: str, directory: P
                                    preexec_fn=die_with_parent)
         first_seconds = first_cpu = None
         while process.poll() is None and time.monotonic() - began < seconds_max:
-            if first_seconds is None and first_segment.stat().st_size > 0:
+            if first_seconds is None and first_segment.exists() and first_segment.stat().st_size > 0:
                 first_seconds = time.monotonic() - began
                 first_cpu = _cpu_seconds(int(re.search(r"pid (\d+)", report.read_text())[1]))
             time.sleep(0.0005 if first_seconds is None else 0.002)

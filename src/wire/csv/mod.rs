@@ -11,7 +11,7 @@
 //!                                                    row.ends    1     4
 //! ```
 //!
-//! A line without a quote is split eight bytes at a time ([`plain`]), all others go through
+//! A line without a quote is split sixteen bytes at a time ([`plain`]), all others go through
 //! csv-core, byte by byte; both give the same fields, which the property tests hold. What
 //! csv-core leaves open is decided here: where a row begins and ends to the byte (blank lines
 //! before it are not its own, the LF of a CRLF is), that a quote which is open at the end of
@@ -25,6 +25,7 @@ mod properties;
 mod tests;
 
 use crate::stop::BadRow;
+use crate::wire::record::json;
 use csv_core::ReadRecordResult;
 
 /// Bytes that may be read past the last field's end, so that words can be loaded there.
@@ -79,6 +80,8 @@ pub struct Row {
     text_bytes: usize,
     field_count: usize,
     gap_bytes: usize,
+    is_ascii: bool,
+    has_escapes: bool,
 }
 
 impl Row {
@@ -90,6 +93,8 @@ impl Row {
             text_bytes: 0,
             field_count: 0,
             gap_bytes: 0,
+            is_ascii: true,
+            has_escapes: false,
         }
     }
 
@@ -122,8 +127,13 @@ impl Row {
         })
     }
 
+    /// Whether a field holds a byte that JSON has to escape.
+    pub(super) fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
     /// All fields, and what may lie between them: never a byte that JSON has to escape.
-    pub(super) fn text(&self) -> &[u8] {
+    fn text(&self) -> &[u8] {
         &self.text[..self.text_bytes]
     }
 
@@ -137,9 +147,16 @@ impl Row {
         self.gap_bytes = 0;
     }
 
+    /// Looks at the text that csv-core wrote.
+    fn look(&mut self) {
+        self.is_ascii = self.text().is_ascii();
+        self.has_escapes =
+            self.text().iter().fold(false, |found, &byte| found | json::is_escaped(byte));
+    }
+
     /// The first field that is not UTF-8.
     fn not_utf8(&self) -> Option<usize> {
-        if self.text().is_ascii() {
+        if self.is_ascii {
             return None;
         }
         // Two fields can each hold a half of one character: valid together, not alone.
@@ -245,7 +262,11 @@ impl Parser {
                 }
                 // Within a quote a line end is a value, everywhere else it ends the row.
                 let (is_row, _) = self.feed(b"\n", row);
-                return if is_row { self.judge(self.read_bytes, row) } else { Step::OpenQuote };
+                if !is_row {
+                    return Step::OpenQuote;
+                }
+                row.look();
+                return self.judge(self.read_bytes, row);
             }
             self.progress = Progress::Ended;
         }
@@ -258,6 +279,7 @@ impl Parser {
         if row_bytes > self.row_bytes_max {
             return Step::TooLong;
         }
+        row.look();
         self.judge(row_bytes, row)
     }
 

@@ -125,6 +125,32 @@ fn dialects() {
 }
 
 /// Without a count, the buffer of ends is the limit.
+/// Every byte at every place of a step, in a line that csv-core does not see.
+#[test]
+fn what_a_plain_line_holds() {
+    let mut parser = Parser::new(COMMA, 100, None);
+    let mut row = Row::with_capacity(100, 9);
+    for byte in (0..=255).filter(|byte| !b",\"\r\n".contains(byte)) {
+        for place in 0..33 {
+            let mut line = b"a plain line, which has two commas, and another after it".to_vec();
+            line[place] = byte;
+            line[33] = b'\n';
+            assert_eq!(parser.plain.split(&line, 9, &mut row), Some(34), "{byte} at {place}");
+            let found = (row.has_escapes, row.is_ascii, row.field(0).map(<[u8]>::len));
+            let first = if place == 12 { 33 } else { 12 };
+            assert_eq!(
+                found,
+                (json::is_escaped(byte), byte.is_ascii(), Some(first)),
+                "{byte} at {place}"
+            );
+        }
+    }
+    assert_eq!(
+        parser.step(b"x\n and a block of bytes", true, &mut row),
+        Step::Row { row_bytes: 2 }
+    );
+}
+
 #[test]
 fn more_fields_than_the_row_has_room_for() {
     assert_eq!(told(b"a,b,c\n", COMMA, None), ["0+6 [a|b|c]"]);

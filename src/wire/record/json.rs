@@ -6,8 +6,9 @@ use crate::wire::swar;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+#[expect(clippy::needless_bitwise_bool, reason = "many bytes are asked at once, without a branch")]
 pub fn is_escaped(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// How many bytes [`write_escaped`] makes of one.

@@ -15,10 +15,11 @@ pub mod json;
 #[cfg(test)]
 mod properties;
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::csv::Row;
-use super::swar;
 
 /// Copies are done in whole steps of this.
 const STEP_BYTES: usize = 16;
@@ -70,7 +71,7 @@ impl RowTemplate {
     /// Appends the record of a good row.
     pub fn write(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
         assert!(row.field_count() == self.piece_ends.len(), "a good row has all columns");
-        if needs_escapes(row) {
+        if row.has_escapes() {
             self.write_escaped(row, out);
         } else {
             self.write_plain(row, out);
@@ -97,10 +98,8 @@ impl RowTemplate {
         let mut at = 0;
         let mut piece_start = 0;
         for ((field_start, field_end), &piece_end) in row.spans().zip(&self.piece_ends) {
-            copy(&mut target[at..], &self.pieces[piece_start..], piece_end - piece_start);
-            at += piece_end - piece_start;
-            copy(&mut target[at..], &text[field_start..], field_end - field_start);
-            at += field_end - field_start;
+            at = copy(target, at, &self.pieces, piece_start..piece_end);
+            at = copy(target, at, text, field_start..field_end);
             piece_start = piece_end;
         }
         out.truncate(start + at);
@@ -133,22 +132,25 @@ fn first_value(text: &[u8]) -> Option<(Value, &[u8])> {
     Some((value, text.get(values.byte_offset()..)?))
 }
 
-/// Copies `bytes` bytes and up to a step more, which both sides have room for.
-#[inline]
-fn copy(to: &mut [u8], from: &[u8], bytes: usize) {
-    let (to, _) = to.as_chunks_mut::<STEP_BYTES>();
-    let (from, _) = from.as_chunks::<STEP_BYTES>();
-    let steps = bytes.div_ceil(STEP_BYTES);
-    for (to, from) in to[..steps].iter_mut().zip(&from[..steps]) {
-        *to = *from;
+/// Copies a part of `from`, and up to a step more, which both sides have room for; answers
+/// where it ends.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call costs more than the copy")]
+fn copy(to: &mut [u8], at: usize, from: &[u8], part: Range<usize>) -> usize {
+    let bytes = part.len();
+    step(to, at, from, part.start);
+    // Most names and values fit into that one step.
+    let mut done = STEP_BYTES;
+    while done < bytes {
+        step(to, at + done, from, part.start + done);
+        done += STEP_BYTES;
     }
+    at + bytes
 }
 
-fn needs_escapes(row: &Row) -> bool {
-    let (words, rest) = row.text().as_chunks::<8>();
-    let marks =
-        words.iter().fold(0, |marks, word| marks | swar::escapes(u64::from_le_bytes(*word)));
-    marks != 0 || rest.iter().any(|&byte| json::is_escaped(byte))
+#[inline]
+fn step(to: &mut [u8], at: usize, from: &[u8], from_at: usize) {
+    to[at..at + STEP_BYTES].copy_from_slice(&from[from_at..from_at + STEP_BYTES]);
 }
 
 pub(crate) fn write_number(mut number: u64, out: &mut Vec<u8>) {

@@ -10,7 +10,9 @@ from statistics import median
 import pytest
 
 from lab import contest, csvgen, performance
+from lab.consumer import log_range
 from lab.distance import Distance
+from lab.httpproxy import HttpProxy
 from lab.paced import Paced
 
 TURNS = 5
@@ -168,3 +170,65 @@ def test_proof_by_headers(lab, warm, quick, figure):
     assert f"{rows:,}" in run.out, run.out
     figure(f"verify --headers: {rows} rows in {run.elapsed:.2f} s; {run.cpu_seconds:.2f} s of CPU; peak {run.peak_kib / 1024:.1f} MiB")
     warm.delete_topic(topic)
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3600)
+def test_scale(lab, warm, full, quick, figure):
+    """--full: 100,000,000 rows (8 GB) from S3, killed at 99 % and started again. Otherwise a hundredth."""
+    before = performance.machine()
+    rows = 100_000_000 if full else 1_000_000
+    csv = csvgen.plain(lab.dir / "in.csv", rows).path
+    source_bytes = csv.stat().st_size
+    key = lab.name("in") + ".csv"
+    lab.s3.api.upload_file(str(csv), lab.bucket, key)
+    csv.unlink()
+    topic = lab.topic(warm)
+    log = warm.nodes[0].dir / "log" / f"{topic}-0"
+    with HttpProxy(lab.s3.endpoint) as s3:
+        job = lab.job(key, topic, warm)
+        run = job.start(measure=True)
+        steps, began = [(0, 0.0, 0)], time.monotonic()
+        while run.alive() and steps[-1][0] < rows * 99 // 100:
+            end = log_range(warm.bootstrap, topic)[1]
+            if end >= min(steps[-1][0] + rows // 10, rows * 99 // 100):
+                steps.append((end, time.monotonic() - began, run.status("VmRSS") or 0))
+            time.sleep(0.02 if full else 0.001)
+        run.kill()
+        first_seconds = time.monotonic() - began
+        item = lab.item(job)
+        held = log_bytes(log)
+        began = time.monotonic()
+        run = job.start(measure=True, AWS_ENDPOINT_URL_S3=s3.endpoint)
+        while run.alive() and log_bytes(log) == held:
+            time.sleep(0.0005)
+        resumed = time.monotonic() - began
+        assert run.wait(600) == 0, run.said
+        second_seconds = run.elapsed
+        asked = int(item["header_bytes"]) + source_bytes - int(item["next_byte"])
+        requests = [request for request in s3.requests if request.method == "GET"]
+        assert len(requests) <= 2, [request.range for request in requests]
+    assert log_range(warm.bootstrap, topic) == (0, rows)
+    done = lab.item(job)
+    began = time.monotonic()
+    proof = job.start("verify", "--headers", measure=True)
+    assert proof.wait(600) == 0, proof.said
+    proved = time.monotonic() - began
+    lines = ["| rows | seconds | rows/s since the line before | RSS, MiB |", "|---|---|---|---|"]
+    for (row, seconds, _), (next_row, next_seconds, rss) in zip(steps, steps[1:]):
+        lines.append(f"| {next_row:,} | {next_seconds:.1f} | {(next_row - row) / (next_seconds - seconds):,.0f} | {rss / 1024:.1f} |")
+    lines += ["", f"Killed there, after {first_seconds:.1f} s, and started again: the first new record was there after "
+              f"{resumed * 1000:.0f} ms, {asked / 1e6:.0f} of {source_bytes / 1e6:,.0f} MB were asked of S3 in {len(requests)} requests, "
+              f"the rest took {second_seconds:.1f} s: {first_seconds + second_seconds:.0f} s in all. {int(done['revision']):,} writes of the "
+              f"checkpoint in all; peak of the second run {run.peak_kib / 1024:.1f} MiB; {log_bytes(log) / rows:.1f} bytes a row in the log. "
+              f"`verify --headers` proved it in {proved:.1f} s."]
+    for line in lines:
+        figure(line)
+    warm.delete_topic(topic)
+    lab.s3.api.delete_object(Bucket=lab.bucket, Key=key)
+    if full:
+        performance.write("scale", f"{before}.\n\n" + "\n".join(lines))
+
+
+def log_bytes(log) -> int:
+    return sum(segment.stat().st_size for segment in log.glob("*.log"))

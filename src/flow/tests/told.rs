@@ -33,10 +33,11 @@ fn aside(job: &mut crate::flow::job::Job) {
 const LOST: Reply = Reply::Lost { appended: true };
 const DROPPED: Reply = Reply::Lost { appended: false };
 
-fn sends() -> Vec<Play> {
+#[test]
+fn sends() {
     let appended = |error_code, throttle_ms| Reply::Appended { error_code, throttle_ms };
     let refused = |error_code| Reply::Refused { error_code };
-    vec![
+    let plays = vec![
         Play::new("a job without a fault", &rows(200, &[])).with_metrics().run(),
         Play::new("a job of no rows", "id,name\n").run(),
         Play::new("a complete job, again", &rows(3, &[])).run().run(),
@@ -91,11 +92,13 @@ fn sends() -> Vec<Play> {
             .act("connect", 7, Act::Take(700_000))
             .act("connect", 8, Act::Take(700_000))
             .run(),
-    ]
+    ];
+    golden("sends", plays);
 }
 
-fn dead_letters() -> Vec<Play> {
-    vec![
+#[test]
+fn dead_letters() {
+    let plays = vec![
         Play::new("a bad row", &rows(100, &[70])).run(),
         Play::new("bad rows, set aside", &rows(200, &[1, 120, 200])).job(aside).run(),
         Play::new("one bad row too many", &rows(200, &[1, 5, 7, 150])).job(aside).run().run(),
@@ -106,10 +109,12 @@ fn dead_letters() -> Vec<Play> {
             .run()
             .run(),
         Play::new("nothing but bad rows", &rows(3, &[1, 2, 3])).job(aside).run(),
-    ]
+    ];
+    golden("dead_letters", plays);
 }
 
-fn ledgers() -> Vec<Play> {
+#[test]
+fn ledgers() {
     let held = |host: &str, revision: u64| Checkpoint {
         job_id: "j".into(),
         run_id: Some("they".into()),
@@ -123,7 +128,7 @@ fn ledgers() -> Vec<Play> {
         format: Some(1),
         ..Checkpoint::default()
     };
-    vec![
+    let plays = vec![
         Play::new("checkpoints fail in mid-run", &rows(900, &[]))
             .act("store", 3, Act::Fail("throttled"))
             .act("store", 4, Act::Lose)
@@ -191,11 +196,13 @@ fn ledgers() -> Vec<Play> {
         Play::new("a later version's item", &rows(3, &[]))
             .item(Checkpoint { format: Some(2), ..held("gone", 7) })
             .run(),
-    ]
+    ];
+    golden("ledgers", plays);
 }
 
-fn sources() -> Vec<Play> {
-    vec![
+#[test]
+fn sources() {
+    let plays = vec![
         Play::new("a source with pauses", &rows(600, &[]))
             .act("read", 1, Act::NotYet)
             .act("read", 3, Act::NotYet)
@@ -223,10 +230,12 @@ fn sources() -> Vec<Play> {
             .act("open", 2, Act::Fail("reset"))
             .act("read", 2, Act::NotYet)
             .run(),
-    ]
+    ];
+    golden("sources", plays);
 }
 
-fn partitions() -> Vec<Play> {
+#[test]
+fn partitions() {
     let settings = |min_insync_replicas| TopicSettings {
         min_insync_replicas,
         max_message_bytes: Some(1_000_000),
@@ -279,7 +288,7 @@ fn partitions() -> Vec<Play> {
         read: Some(Box::new(move |_| (!answers.is_empty()).then(|| Ok(answers.remove(0))))),
         ..Script::default()
     };
-    vec![
+    let plays = vec![
         Play::new("a topic with strange settings", &rows(100, &[]))
             .main(Script { settings: Some(settings(Some(1))), ..Script::default() })
             .run(),
@@ -310,10 +319,12 @@ fn partitions() -> Vec<Play> {
             .act("fetch", 1, Act::Fail("reset"))
             .act("producer", 1, Act::Fail("reset"))
             .run(),
-    ]
+    ];
+    golden("partitions", plays);
 }
 
-fn adopted() -> Vec<Play> {
+#[test]
+fn adopted() {
     let python = |rows: u64, with_status: bool| Checkpoint {
         job_id: "j".into(),
         last_line: Some(rows),
@@ -322,7 +333,7 @@ fn adopted() -> Vec<Play> {
         status: with_status.then_some(Status::InProgress),
         ..Checkpoint::default()
     };
-    vec![
+    let plays = vec![
         Play::new("nothing of the Python processor's is there", &rows(3, &[]))
             .item(python(2, true))
             .run(),
@@ -331,26 +342,25 @@ fn adopted() -> Vec<Play> {
             .run()
             .item(python(90, false))
             .run(),
-    ]
+    ];
+    golden("adopted", plays);
 }
 
-#[test]
-fn whole_runs() {
-    let plays = [sends(), dead_letters(), ledgers(), sources(), partitions(), adopted()];
-    let found: String = plays.into_iter().flatten().map(Play::told).collect();
-    let path = format!("{}/src/flow/testdata/told.txt", env!("CARGO_MANIFEST_DIR"));
+fn golden(file: &str, plays: Vec<Play>) {
+    let found: String = plays.into_iter().map(Play::told).collect();
+    let path = format!("{}/src/flow/testdata/{file}.txt", env!("CARGO_MANIFEST_DIR"));
     if is_to_write() {
         std::fs::write(&path, &found).unwrap();
     }
-    let golden = std::fs::read_to_string(&path).expect("the golden file");
+    let expected_text = std::fs::read_to_string(&path).expect("the golden file");
     let mut title = "";
-    for (expected, line) in golden.lines().zip(found.lines()) {
+    for (expected, line) in expected_text.lines().zip(found.lines()) {
         if line.starts_with("===") {
             title = line;
         }
         assert_eq!(line, expected, "{title}");
     }
-    assert!(golden == found, "one of the two is longer");
+    assert!(expected_text == found, "one of the two is longer");
     assert!(!found.contains(NEVER), "an act without its call");
 }
 

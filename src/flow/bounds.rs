@@ -46,3 +46,32 @@ impl Bounds {
         Ok(Bounds { batch_bytes_max, record_bytes_max })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the topic takes, what the job asks for, what is pinned; and what comes of it.
+    #[test]
+    fn the_smallest_limit_counts_and_a_pinned_record_fits() {
+        let (mi_b, spare) = (1 << 20, BATCH_OVERHEAD_BYTES);
+        for (topic_max, job_max, pinned, guard, expected) in [
+            (Some(2_000_000), mi_b, None, Guard::Sequence, Ok((mi_b, mi_b - spare))),
+            (Some(10_000), mi_b, None, Guard::Sequence, Ok((10_000, 10_000 - spare))),
+            (None, mi_b, None, Guard::Sequence, Ok((1_000_000, 1_000_000 - spare))),
+            (None, 5_000, None, Guard::Sequence, Ok((5_000, 5_000 - spare))),
+            (None, mi_b, None, Guard::TailOnly, Ok((262_144, 262_144 - spare))),
+            (Some(10_000), mi_b, Some(20_000), Guard::Sequence, Ok((20_000 + spare, 20_000))),
+            (Some(10_000), mi_b, Some(3_000), Guard::Sequence, Ok((10_000, 3_000))),
+            (Some(4_096), mi_b, None, Guard::Sequence, Ok((4_096, 4_096 - spare))),
+            (Some(4_095), mi_b, None, Guard::Sequence, Err(())),
+        ] {
+            let settings = TopicSettings { max_message_bytes: topic_max, ..Default::default() };
+            let mut job = Job::reader("j".into(), String::new(), 0);
+            job.batch_bytes_max = job_max;
+            let found = Bounds::of(&job, "t", &settings, pinned, guard);
+            let found = found.map(|found| (found.batch_bytes_max, found.record_bytes_max));
+            assert_eq!(found.map_err(drop), expected, "{topic_max:?} {job_max} {pinned:?}");
+        }
+    }
+}

@@ -279,7 +279,7 @@ impl Course {
     /// The dead letters of a batch go before it; where there are only dead letters, they are
     /// what is settled.
     fn launch_dead(&mut self, run: &mut Run<'_, '_>) -> Result<(), Stop> {
-        let end = (!self.main.has_rows() && self.main.is_settled()).then_some(self.filled);
+        let end = self.main.is_settled().then_some(self.filled);
         match &mut self.dead {
             Some(dead) => dead.launch(run, end),
             None => unreachable!("dead letters without their lane"),

@@ -108,9 +108,7 @@ fn write_end(run: &mut Run<'_, '_>, stop: &Stop) {
     let wall_ms = run.now().wall_ms;
     let mut change = run.keeper.change(status, wall_ms);
     let mut error = stop.to_string();
-    if error.len() > ERROR_BYTES_MAX {
-        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
-    }
+    error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
     change.error = Some(error);
     let only_if = OnlyIf { holder: run.keeper.ours(&change), identities: Identities::Any };
     let written = if failed && run.stop_asked().is_ok() {

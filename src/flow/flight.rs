@@ -289,11 +289,11 @@ impl Flight {
 
     fn confirmed(&mut self, place: &mut Place, batch: Batch, answer: Answer) -> Result<(), Stop> {
         let before = place.offsets.last.max(place.offsets.settled);
-        if before.is_some_and(|before| answer.base_offset <= before) {
+        if let Some(confirmed) = before.filter(|before| answer.base_offset <= *before) {
             return Err(Stop::OffsetWentBack {
                 topic: place.target.topic.clone(),
                 partition: place.target.partition,
-                confirmed: before.unwrap_or(-1),
+                confirmed,
                 answered: answer.base_offset,
             });
         }

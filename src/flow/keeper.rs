@@ -320,6 +320,28 @@ mod tests {
         }
     }
 
+    /// A call that may take as long as the lease has left, or longer.
+    #[test]
+    fn calls_that_might_outlast_the_lease() {
+        for (now_ms, call_ms, endangers) in [
+            (0, 14_999, false),
+            (0, 15_000, true),
+            (13_000, 1_999, false),
+            (13_000, 2_000, true),
+            (14_999, 1, true),
+            (14_999, 0, false),
+            // Over already: nothing is lost by it.
+            (15_000, 2_000, false),
+            (15_000, 0, false),
+            (20_000, 2_000, false),
+        ] {
+            let mut keeper = keeper();
+            assert!(!keeper.endangers_lease(now_ms, call_ms), "of a job that is not held");
+            keeper.held = true;
+            assert_eq!(keeper.endangers_lease(now_ms, call_ms), endangers, "{now_ms} {call_ms}");
+        }
+    }
+
     #[test]
     fn what_is_written_down() {
         let mut keeper = keeper();

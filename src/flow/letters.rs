@@ -205,3 +205,220 @@ impl BatchVisitor for Own<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::ports::Trouble;
+    use crate::flow::tests::lab::{Entry, Hurry, Lab, Script};
+
+    const BAD_ROWS: &str = "id,name\n1,a\n2,b,x\n3,c\n4,d\n5,e,y\n6,f\n";
+
+    fn lab() -> Lab {
+        let aside = OnBadRow::SetAside { topic: "d".to_owned() };
+        Lab::new(BAD_ROWS).with(|job| job.on_bad_row = aside).load()
+    }
+
+    /// `enough`: after so many letters. The script is that of the dead letters' broker.
+    fn shown(
+        lab: &Lab,
+        item: &Checkpoint,
+        script: Script,
+        enough: usize,
+    ) -> Result<(Found, Vec<u64>), Stop> {
+        let (main, dead) = targets(item).unwrap();
+        let job = job_of(Job::reader("j".into(), "b:9092".into(), 2), &main, &dead);
+        let (mut main, mut dead) = (lab.log("t"), lab.scripted("d", script));
+        let (ledger, world) = (&mut lab.ledger(), &mut Hurry::default());
+        let mut sides = Sides { main: &mut main, dead: &mut dead, ledger, world };
+        let mut rows = Vec::new();
+        let found = letters(&job, item, &mut sides, &mut |letter, value| {
+            assert_eq!(dead_letter_row(value, &lab.job.source), Some(letter.row_number));
+            rows.push(letter.row_number);
+            let is_enough = rows.len() == enough;
+            Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok((found, rows))
+    }
+
+    fn found(letters: u64, deleted: u64, odd: u64) -> Found {
+        Found { letters, deleted, odd }
+    }
+
+    #[test]
+    fn what_lies_in_the_topic() {
+        type Edit = fn(&mut Vec<Entry>);
+        let odd = |entry: &Entry| Entry { sequence: 2, value: b"odd".to_vec(), ..entry.clone() };
+        let table: [(&str, Edit, usize, Found, &[u64]); 6] = [
+            ("as it is", |_| (), 0, found(2, 0, 0), &[2, 5]),
+            ("enough is enough", |_| (), 1, found(1, 0, 0), &[2]),
+            ("only the first", |entries| entries.truncate(1), 0, found(1, 1, 0), &[2]),
+            ("nothing", Vec::clear, 0, found(0, 2, 0), &[]),
+            (
+                "others too",
+                |entries| entries.insert(1, Entry::of_another(b"{}")),
+                0,
+                found(2, 0, 0),
+                &[2, 5],
+            ),
+            ("no letter", |entries| entries.truncate(2), 0, found(2, 0, 1), &[2, 5]),
+        ];
+        for (name, edit, enough, expected, rows) in table {
+            let lab = lab();
+            let mut entries = lab.entries("d");
+            edit(&mut entries);
+            if name == "no letter" {
+                entries.push(odd(&entries[0]));
+            }
+            lab.forge("d", 0, &entries);
+            // A log end that lies before the last letter would be waited for.
+            let item = Checkpoint { dlq: lane(&lab, entries.len()), ..lab.item() };
+            let (found, seen) = shown(&lab, &item, Script::default(), enough).unwrap();
+            assert_eq!((found, seen.as_slice()), (expected, rows), "{name}");
+        }
+        let lab = lab();
+        let entries = lab.entries("d");
+        lab.forge("d", 1, &entries[1..]);
+        let outcome = shown(&lab, &lab.item(), Script::default(), 0).unwrap();
+        assert_eq!(outcome, (found(1, 1, 0), vec![5]), "the front is deleted");
+    }
+
+    fn lane(lab: &Lab, count: usize) -> crate::wire::checkpoint::LaneItem {
+        let last_offset = i64::try_from(count).unwrap().checked_sub(1);
+        crate::wire::checkpoint::LaneItem { last_offset, ..lab.item().dlq }
+    }
+
+    #[test]
+    fn reads_that_do_not_bring_all_at_once() {
+        let passing =
+            || Fault::Passing(Trouble { problem: "cut".into(), missing: None, pause_ms: 0 });
+        let mut left = 2;
+        let nothing = move |from| {
+            left -= 1;
+            (left >= 0).then_some(Ok(ReadTo::Offset(from)))
+        };
+        let mut cuts = 1;
+        let cut_after = move |()| {
+            cuts -= 1;
+            (cuts >= 0).then(passing)
+        };
+        // It says of the first offset that it is deleted, however often it is asked.
+        let gone = |from| (from == 0).then_some(Ok(ReadTo::Deleted { log_start: 0 }));
+        for (name, script, expected, rows) in [
+            (
+                "nothing, for a while",
+                Script { read: Some(Box::new(nothing)), ..Script::default() },
+                found(2, 0, 0),
+                vec![2, 5],
+            ),
+            (
+                "cut after its records",
+                Script { read_after: Some(Box::new(cut_after)), ..Script::default() },
+                found(2, 0, 0),
+                vec![2, 5],
+            ),
+            (
+                "deleted meanwhile",
+                Script { read: Some(Box::new(gone)), ..Script::default() },
+                found(1, 1, 0),
+                vec![5],
+            ),
+        ] {
+            let lab = lab();
+            let entries = lab.entries("d");
+            lab.forge("d", 0, &entries);
+            assert_eq!(shown(&lab, &lab.item(), script, 0).unwrap(), (expected, rows), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_item_that_lacks_something() {
+        let lab = lab();
+        let lost: [(fn(&mut Checkpoint), &str); 2] = [
+            (|item| item.dlq.record_bytes_max = None, "dlq_record_bytes_max"),
+            (|item| item.dlq.producers = None, "dlq_producers"),
+        ];
+        for (take, missing) in lost {
+            let mut item = lab.item();
+            take(&mut item);
+            let stop = shown(&lab, &item, Script::default(), 0).unwrap_err();
+            assert_eq!(stop, Stop::Overwritten { job_id: "j".into(), missing });
+        }
+        let item = Checkpoint { dlq: Default::default(), ..lab.item() };
+        assert_eq!(targets(&item), None);
+    }
+
+    /// Whose a batch is: by identity, or, where it has none, by what its records name.
+    #[test]
+    fn which_batches_are_ours() {
+        let producer = |id, epoch| Producer { id, epoch, base_record: 0, first_offset: 0 };
+        let producers = [producer(7, 1), producer(-1, -1)];
+        let source = "s";
+        let letter = br#"{"row":3,"source":"s"}"#;
+        let foreign = br#"{"row":3,"source":"other"}"#;
+        for (producer_id, producer_epoch, base_sequence, attributes, value, expected) in [
+            (7, 1, 0, 0, letter.as_slice(), true),
+            (7, 1, 0, 0, foreign, true),
+            (7, 1, 0, 1 << 5, letter, false),
+            (7, 1, -1, 0, letter, false),
+            (7, 2, 0, 0, letter, false),
+            (8, 1, 0, 0, letter, false),
+            (-1, -1, -1, 0, letter, true),
+            (-1, -1, -1, 0, foreign, false),
+            (-1, -1, 0, 0, letter, false),
+        ] {
+            let header = BatchHeader {
+                base_offset: 5,
+                batch_bytes: 100,
+                attributes,
+                last_offset_delta: 0,
+                max_timestamp_ms: 0,
+                producer_id,
+                producer_epoch,
+                base_sequence,
+                record_count: 1,
+            };
+            let mut taken = 0;
+            let mut take = |_: &[u8]| {
+                taken += 1;
+                Ok(ControlFlow::Continue(()))
+            };
+            let ours = Ours { which: Which::Dead, producers: &producers, source };
+            let outcome = Ok(ControlFlow::Continue(()));
+            let mut own = Own { ours, next_offset: 5, is_numbered: true, take: &mut take, outcome };
+            if own.batch(&header) {
+                own.record(4, None, Some(value));
+                own.record(5, None, Some(value));
+                // A read that failed in the middle is made again.
+                own.record(5, None, Some(value));
+            }
+            assert_eq!(taken, u32::from(expected), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn the_columns_are_those_of_any_record() {
+        let names = |lab: &Lab, item: &Checkpoint| {
+            let (main, dead) = targets(item).unwrap();
+            let job = job_of(Job::reader("j".into(), "b:9092".into(), 2), &main, &dead);
+            let (mut main, mut dead) = (lab.log("t"), lab.log("d"));
+            let (ledger, world) = (&mut lab.ledger(), &mut Hurry::default());
+            let mut sides = Sides { main: &mut main, dead: &mut dead, ledger, world };
+            columns(&job, item, &mut sides).unwrap()
+        };
+        let expected = Some(vec!["id".to_owned(), "name".to_owned()]);
+        let lab = lab();
+        let mut item = lab.item();
+        assert_eq!(names(&lab, &item), expected);
+        item.main.first_offset = None;
+        assert_eq!(names(&lab, &item), expected);
+        item.main.last_offset = None;
+        assert_eq!(names(&lab, &item), None);
+        // The last record alone is ours.
+        let last = lab.entries("t").pop().unwrap();
+        let others = [(); 3].map(|()| Entry::of_another(b"{\"x\":1}"));
+        lab.forge("t", 0, &[others.as_slice(), &[last]].concat());
+        (item.main.first_offset, item.main.last_offset) = (Some(0), Some(3));
+        assert_eq!(names(&lab, &item), expected);
+    }
+}

@@ -1,6 +1,7 @@
 //! The flow over an embedded log: places that a simulated world reaches seldom or never.
 
 mod clockwork;
+pub(super) mod golden;
 pub(super) mod lab;
 mod told;
 
@@ -222,7 +223,8 @@ fn an_answer_that_is_late() {
     for (looks, retries) in [(20, 0), (u32::MAX, 1)] {
         let lab = Lab::new(TEN_ROWS);
         let mut world = Hurry { look_ms: 9, ..Hurry::default() };
-        let script = Script { replies: vec![Reply::Late { looks }], ..Script::default() };
+        let script =
+            Script { replies: vec![Reply::Late { looks, error_code: 0 }], ..Script::default() };
         let outcome = lab.run_beside(script, &mut world);
         assert_eq!(outcome.stop, Stop::Complete { rows: 10 });
         let said = format!("in {} s", ANSWER_TIMEOUT_MS / 1000);
@@ -241,7 +243,8 @@ fn a_stop_with_a_batch_in_flight() {
     for looks in 0..40 {
         let lab = Lab::new(TEN_ROWS);
         let mut world = Hurry { stop_at_ms: Some(100), ..Hurry::default() };
-        let script = Script { replies: vec![Reply::Late { looks }], ..Script::default() };
+        let script =
+            Script { replies: vec![Reply::Late { looks, error_code: 0 }], ..Script::default() };
         let stop = lab.run_beside(script, &mut world).stop;
         let item = lab.item();
         if stop != (Stop::Complete { rows: 10 }) {

@@ -10,6 +10,7 @@ use crate::flow::ports::{
     Opened, Pin, Ports, ProducerIdentity, Read, ReadTo, Source, Stored, TopicSettings, Trouble,
     Visit, World,
 };
+use crate::flow::tests::golden::golden;
 use crate::settings::OnBadRow;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, Holder, OnlyIf, Producer, Status};
@@ -270,6 +271,12 @@ impl World for Hurry {
 }
 
 fn found(stage: &Stage) -> Report {
+    let report = looked(stage, false);
+    assert_eq!(report.shown, None);
+    report
+}
+
+fn looked(stage: &Stage, show_rows: bool) -> Report {
     let mut source = Bytes(stage, 0);
     let mut main = Partition(stage, &stage.described);
     let mut dead = Partition(stage, &stage.dead);
@@ -289,13 +296,21 @@ fn found(stage: &Stage) -> Report {
         source_takes_aws: true,
         ledger_takes_aws: true,
         brokers_take_aws: false,
-        show_rows: false,
+        show_rows,
         warnings: stage.warnings.clone(),
     };
     let report = check(&stage.job, &asked, &mut ports, Some(&mut keys)).unwrap();
     assert!(world.waited_ms <= 6_000, "it waited for {} ms", world.waited_ms);
-    assert_eq!(report.shown, None);
     report
+}
+
+/// All of a report, a finding a line.
+fn whole(name: &str, report: &Report) -> String {
+    let mut text = format!("=== {name}\n");
+    for finding in &report.findings {
+        text += &format!("{} {}: {finding:?}\n", finding.grade().name(), finding.code());
+    }
+    text + &format!("{:?}\n{:?}\nexit {}\n", report.plan, report.shown, report.exit_code())
 }
 
 /// The codes of all that is not `ok`, the grade before each.
@@ -409,11 +424,19 @@ fn sources_topics_and_credentials() {
         (|s| s.caller = Err(Fault::passing("no STS")), "warn caller_unknown"),
         (|s| s.skew_ms = Some(-120_000), "warn clock"),
     ];
+    let mut reports = String::new();
     for (index, (change, expected)) in cases.into_iter().enumerate() {
         let mut stage = good();
         change(&mut stage);
         assert_eq!(told(&found(&stage)), expected, "case {index}");
+        reports += &whole(&format!("{index}: {expected}"), &looked(&stage, true));
+        // The same for a job with dead letters, whose topic is as it should be, or not there.
+        stage.job.on_bad_row = OnBadRow::SetAside { topic: "bad".into() };
+        reports += &whole(&format!("{index}, with dead letters"), &looked(&stage, false));
+        stage.dead = Err(refused("no such topic"));
+        reports += &whole(&format!("{index}, with none for them"), &looked(&stage, false));
     }
+    golden("check_world", &reports);
 }
 
 /// Puts an item there that was begun, for a change to it.
@@ -509,6 +532,7 @@ fn what_a_run_would_do_with_the_item() {
             "new_job",
         ),
     ];
+    let mut reports = String::new();
     for (index, (change, expected, expected_ok)) in cases.into_iter().enumerate() {
         let mut stage = good();
         change(&mut stage);
@@ -517,12 +541,21 @@ fn what_a_run_would_do_with_the_item() {
         let stands = ["new_job", "resumes", "complete"];
         let ok = report.findings.iter().map(Finding::code).find(|code| stands.contains(code));
         assert_eq!(ok.unwrap_or(""), expected_ok, "case {index}");
+        reports += &whole(&format!("{index}: {expected}"), &report);
     }
+    golden("check_item", &reports);
     // A job of its own that has its records there already was not loaded before.
     let mut stage = good();
     item(&mut stage);
     stage.last_value = Some(RECORD.into());
     assert_eq!(told(&found(&stage)), "");
+}
+
+#[test]
+fn where_settings_are_wrong_nothing_is_looked_at() {
+    let report = Report::of_problems(&["p".into(), "q".into()], &["w".into()]);
+    assert_eq!(told(&report), "fail settings, fail settings, warn settings");
+    assert_eq!((report.exit_code(), report.plan), (1, None));
 }
 
 #[test]

@@ -399,6 +399,11 @@ impl Play {
         self
     }
 
+    pub(super) fn source(mut self, text: &str) -> Play {
+        text.clone_into(&mut self.text);
+        self
+    }
+
     /// What becomes of the next run's calls; each kind of call is counted from 1.
     pub(super) fn act(mut self, call: &'static str, number: u32, act: Act) -> Play {
         self.acts.push((call, number, act));

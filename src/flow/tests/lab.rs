@@ -75,8 +75,8 @@ pub(in crate::flow) enum Reply {
     Appended { error_code: i16, throttle_ms: u64 },
     /// It is refused, and the log never sees it.
     Refused { error_code: i16 },
-    /// No answer for so many looks.
-    Late { looks: u32 },
+    /// No answer for so many looks; then it is taken, and this is the answer.
+    Late { looks: u32, error_code: i16 },
     /// Success, at this offset.
     At { base_offset: i64 },
     /// The connection is cut before an answer.
@@ -161,7 +161,7 @@ impl Broker for Scripted {
     fn confirm(&mut self, wait_ms: u64) -> Confirmed {
         let answer = |error_code| Answer { error_code, base_offset: -1, throttle_ms: 0 };
         match (&mut self.reply, self.held.take()) {
-            (Reply::Late { looks: looks @ 1.. }, held) => {
+            (Reply::Late { looks: looks @ 1.., .. }, held) => {
                 *looks -= 1;
                 self.held = held;
                 return Confirmed::Pending;
@@ -176,6 +176,9 @@ impl Broker for Scripted {
         match (self.log.confirm(wait_ms), self.reply) {
             (Confirmed::Answered(batch, found), Reply::Appended { error_code, throttle_ms }) => {
                 Confirmed::Answered(batch, Answer { error_code, throttle_ms, ..found })
+            }
+            (Confirmed::Answered(batch, found), Reply::Late { error_code, .. }) => {
+                Confirmed::Answered(batch, Answer { error_code, ..found })
             }
             (Confirmed::Answered(batch, found), Reply::At { base_offset }) => {
                 Confirmed::Answered(batch, Answer { base_offset, ..found })

@@ -1,12 +1,8 @@
 //! Whole runs as a text: each thing that is told with its moment, then the item and the batches
-//! of the partition, against a golden file. A change that nobody meant is seen in it; whoever
-//! means one writes the file anew, and reads what has changed:
-//!
-//! ```sh
-//! WRITE_TOLD=1 cargo test --lib flow::tests::told
-//! ```
+//! of the partition, against a golden file.
 
 use super::clockwork::{Act, NEVER, Play};
+use super::golden::golden;
 use super::lab::{Reply, Script};
 use crate::flow::ports::{Fault, Mark, Missing, ReadTo, TopicSettings, Trouble};
 use crate::settings::OnBadRow;
@@ -25,12 +21,24 @@ fn replies(replies: &[Reply]) -> Script {
     Script { replies: replies.to_vec(), ..Script::default() }
 }
 
+/// So many answers to reading, then what the log says.
+fn read(mut answers: Vec<ReadTo>) -> Script {
+    let read = move |_| (!answers.is_empty()).then(|| Ok(answers.remove(0)));
+    Script { read: Some(Box::new(read)), ..Script::default() }
+}
+
 fn aside(job: &mut crate::flow::job::Job) {
     job.on_bad_row = OnBadRow::SetAside { topic: "d".into() };
     job.bad_rows_max = 3;
 }
 
+fn late(looks: u32) -> Reply {
+    Reply::Late { looks, error_code: 0 }
+}
+
 const LOST: Reply = Reply::Lost { appended: true };
+/// More than an item keeps.
+const LONG: &str = "word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; ";
 const DROPPED: Reply = Reply::Lost { appended: false };
 
 #[test]
@@ -43,7 +51,7 @@ fn sends() {
         Play::new("a complete job, again", &rows(3, &[])).run().run(),
         Play::new("asked to stop, and again", &rows(300, &[])).stop_at(165).run().run(),
         Play::new("asked to stop while an answer is late", &rows(300, &[]))
-            .main(replies(&[Reply::AsItIs, Reply::Late { looks: 9 }]))
+            .main(replies(&[Reply::AsItIs, late(9)]))
             .stop_at(400)
             .run()
             .run(),
@@ -59,7 +67,16 @@ fn sends() {
             .main(replies(&[appended(0, 700), appended(7, 300), appended(0, 100)]))
             .run(),
         Play::new("a late answer, and one that is too late", &rows(200, &[]))
-            .main(replies(&[Reply::Late { looks: 20 }, Reply::Late { looks: u32::MAX }]))
+            .main(replies(&[late(20), late(u32::MAX)]))
+            .run(),
+        Play::new("no answer in time, to the millisecond", &rows(3, &[]))
+            .job(|job| job.lease_seconds = 100)
+            .main(replies(&[late(u32::MAX)]))
+            .run(),
+        Play::new("asked to stop, and the last answer is an error", &rows(100, &[]))
+            .main(replies(&[Reply::Late { looks: 1, error_code: 7 }]))
+            .stop_at(147)
+            .run()
             .run(),
         Play::new("out of order, and it is there", &rows(200, &[]))
             .main(replies(&[Reply::AsItIs, appended(45, 0), Reply::AsItIs, appended(46, 0)]))
@@ -93,7 +110,7 @@ fn sends() {
             .act("connect", 8, Act::Take(700_000))
             .run(),
     ];
-    golden("sends", plays);
+    held("sends", plays);
 }
 
 #[test]
@@ -110,12 +127,12 @@ fn dead_letters() {
             .run(),
         Play::new("nothing but bad rows", &rows(3, &[1, 2, 3])).job(aside).run(),
     ];
-    golden("dead_letters", plays);
+    held("dead_letters", plays);
 }
 
 #[test]
 fn ledgers() {
-    let held = |host: &str, revision: u64| Checkpoint {
+    let taken = |host: &str, revision: u64| Checkpoint {
         job_id: "j".into(),
         run_id: Some("they".into()),
         revision: Some(revision),
@@ -152,6 +169,12 @@ fn ledgers() {
             .act("store", 7, Act::Fail("throttled"))
             .run()
             .run(),
+        Play::new("a long word about why", &rows(100, &[]))
+            .act("store", 3, Act::Fail(LONG))
+            .act("store", 4, Act::Fail(LONG))
+            .act("store", 5, Act::Fail(LONG))
+            .act("store", 6, Act::Fail(LONG))
+            .run(),
         Play::new("the ledger refuses at the end", &rows(100, &[]))
             .act("store", 3, Act::Refuse)
             .run(),
@@ -162,22 +185,24 @@ fn ledgers() {
         Play::new("another run takes the job in mid-run", &rows(200, &[]))
             .act("store", 3, Act::Edit(|item| item.run_id = Some("they".into())))
             .run(),
-        Play::new("another run is silent", &rows(3, &[])).item(held("far", 7)).run(),
-        Play::new("another run of this machine is gone", &rows(3, &[])).item(held("gone", 7)).run(),
+        Play::new("another run is silent", &rows(3, &[])).item(taken("far", 7)).run(),
+        Play::new("another run of this machine is gone", &rows(3, &[]))
+            .item(taken("gone", 7))
+            .run(),
         Play::new("another run is at work", &rows(3, &[]))
-            .item(held("far", 7))
+            .item(taken("far", 7))
             .act("load", 3, Act::Edit(|item| item.revision = Some(8)))
             .run(),
         Play::new("another run begins while a silent one is watched", &rows(3, &[]))
-            .item(held("far", 7))
+            .item(taken("far", 7))
             .act("load", 4, Act::Edit(|item| item.run_id = Some("others".into())))
             .run(),
         Play::new("another run lets go", &rows(3, &[]))
-            .item(held("far", 7))
+            .item(taken("far", 7))
             .act("load", 4, Act::Edit(|item| item.status = Some(Status::Interrupted)))
             .run(),
         Play::new("another run lets go, with a last word", &rows(3, &[]))
-            .item(held("far", 7))
+            .item(taken("far", 7))
             .act(
                 "load",
                 4,
@@ -194,10 +219,10 @@ fn ledgers() {
             .act("store", 4, Act::Edit(|item| item.run_id = Some("four".into())))
             .run(),
         Play::new("a later version's item", &rows(3, &[]))
-            .item(Checkpoint { format: Some(2), ..held("gone", 7) })
+            .item(Checkpoint { format: Some(2), ..taken("gone", 7) })
             .run(),
     ];
-    golden("ledgers", plays);
+    held("ledgers", plays);
 }
 
 #[test]
@@ -210,6 +235,19 @@ fn sources() {
             .act("open", 2, Act::Fail("slow down"))
             .act("open", 3, Act::Pause(3_000))
             .act("read", 6, Act::Short)
+            .run(),
+        Play::new("a source with pauses while an answer is late", &rows(600, &[]))
+            .main(replies(&[
+                late(1),
+                Reply::AsItIs,
+                Reply::AsItIs,
+                late(9),
+                Reply::AsItIs,
+                late(3),
+            ]))
+            .act("read", 2, Act::NotYet)
+            .act("read", 3, Act::NotYet)
+            .act("read", 5, Act::Fail("reset"))
             .run(),
         Play::new("a source that is replaced", &rows(300, &[]))
             .act("read", 3, Act::Fail("reset"))
@@ -231,7 +269,7 @@ fn sources() {
             .act("read", 2, Act::NotYet)
             .run(),
     ];
-    golden("sources", plays);
+    held("sources", plays);
 }
 
 #[test]
@@ -284,10 +322,6 @@ fn partitions() {
         offset: Some(Box::new(move |mark| (mark != Mark::Start).then_some(end))),
         ..Script::default()
     };
-    let read = |mut answers: Vec<ReadTo>| Script {
-        read: Some(Box::new(move |_| (!answers.is_empty()).then(|| Ok(answers.remove(0))))),
-        ..Script::default()
-    };
     let plays = vec![
         Play::new("a topic with strange settings", &rows(100, &[]))
             .main(Script { settings: Some(settings(Some(1))), ..Script::default() })
@@ -320,7 +354,7 @@ fn partitions() {
             .act("producer", 1, Act::Fail("reset"))
             .run(),
     ];
-    golden("partitions", plays);
+    held("partitions", plays);
 }
 
 #[test]
@@ -342,29 +376,32 @@ fn adopted() {
             .run()
             .item(python(90, false))
             .run(),
+        Play::new("reading back brings nothing, for a while", &rows(100, &[]))
+            .run()
+            .item(python(90, false))
+            .main(read(vec![ReadTo::Offset(0), ReadTo::Offset(0)]))
+            .run(),
+        Play::new("reading back finds nothing at the front, for ever", &rows(100, &[]))
+            .run()
+            .item(python(90, false))
+            .main(Script {
+                read: Some(Box::new(|from| {
+                    (from == 0).then_some(Ok(ReadTo::Deleted { log_start: 0 }))
+                })),
+                ..Script::default()
+            })
+            .run(),
+        Play::new("more rows are there than the source has", &rows(100, &[]))
+            .run()
+            .source(&rows(90, &[]))
+            .item(python(90, false))
+            .run(),
     ];
-    golden("adopted", plays);
+    held("adopted", plays);
 }
 
-fn golden(file: &str, plays: Vec<Play>) {
+fn held(file: &str, plays: Vec<Play>) {
     let found: String = plays.into_iter().map(Play::told).collect();
-    let path = format!("{}/src/flow/testdata/{file}.txt", env!("CARGO_MANIFEST_DIR"));
-    if is_to_write() {
-        std::fs::write(&path, &found).unwrap();
-    }
-    let expected_text = std::fs::read_to_string(&path).expect("the golden file");
-    let mut title = "";
-    for (expected, line) in expected_text.lines().zip(found.lines()) {
-        if line.starts_with("===") {
-            title = line;
-        }
-        assert_eq!(line, expected, "{title}");
-    }
-    assert!(expected_text == found, "one of the two is longer");
+    golden(file, &found);
     assert!(!found.contains(NEVER), "an act without its call");
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test that is told to write its golden file")]
-fn is_to_write() -> bool {
-    std::env::var_os("WRITE_TOLD").is_some()
 }

@@ -413,6 +413,10 @@ fn the_pins_are_read_back() {
         };
         let read = Job::reader("j".into(), String::new(), 1).of_item(&item, Vec::new()).unwrap();
         assert_eq!(read.csv, crate::settings::Csv { delimiter_given: true, ..job.csv.clone() });
+        // Where the item has their names, or that there are none, others do not matter.
+        let others = vec!["x".to_owned()];
+        let again = Job::reader("j".into(), String::new(), 1).of_item(&item, others).unwrap();
+        assert_eq!(again.csv, read.csv);
         assert_eq!((&read.key_column, &read.on_bad_row), (&job.key_column, &job.on_bad_row));
         assert_eq!((&read.source, &read.target), (&job.source, &job.target));
         // Columns of which only the digest is pinned must be given again.

@@ -211,6 +211,7 @@ mod tests {
     use super::*;
     use crate::flow::ports::Trouble;
     use crate::flow::tests::lab::{Entry, Hurry, Lab, Script};
+    use crate::wire::checkpoint::LaneItem;
 
     const BAD_ROWS: &str = "id,name\n1,a\n2,b,x\n3,c\n4,d\n5,e,y\n6,f\n";
 
@@ -283,9 +284,9 @@ mod tests {
         assert_eq!(outcome, (found(1, 1, 0), vec![5]), "the front is deleted");
     }
 
-    fn lane(lab: &Lab, count: usize) -> crate::wire::checkpoint::LaneItem {
+    fn lane(lab: &Lab, count: usize) -> LaneItem {
         let last_offset = i64::try_from(count).unwrap().checked_sub(1);
-        crate::wire::checkpoint::LaneItem { last_offset, ..lab.item().dlq }
+        LaneItem { last_offset, ..lab.item().dlq }
     }
 
     #[test]
@@ -334,7 +335,8 @@ mod tests {
     #[test]
     fn an_item_that_lacks_something() {
         let lab = lab();
-        let lost: [(fn(&mut Checkpoint), &str); 2] = [
+        type Take = fn(&mut Checkpoint);
+        let lost: [(Take, &str); 2] = [
             (|item| item.dlq.record_bytes_max = None, "dlq_record_bytes_max"),
             (|item| item.dlq.producers = None, "dlq_producers"),
         ];
@@ -344,7 +346,7 @@ mod tests {
             let stop = shown(&lab, &item, Script::default(), 0).unwrap_err();
             assert_eq!(stop, Stop::Overwritten { job_id: "j".into(), missing });
         }
-        let item = Checkpoint { dlq: Default::default(), ..lab.item() };
+        let item = Checkpoint { dlq: LaneItem::default(), ..lab.item() };
         assert_eq!(targets(&item), None);
     }
 

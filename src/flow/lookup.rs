@@ -71,3 +71,57 @@ fn newer(item: &Checkpoint) -> Option<String> {
     let format = item.format.filter(|format| *format > FORMAT)?;
     Some(format!("it has format {format}, this version reads {FORMAT}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::ports::{Fault, LedgerPage, Stored};
+    use crate::flow::tests::lab::Hurry;
+    use crate::wire::checkpoint::OnlyIf;
+
+    /// So many jobs a page, and so many pages.
+    struct Pages {
+        jobs: usize,
+        left: usize,
+        calls: usize,
+    }
+
+    impl Ledger for Pages {
+        fn load(&mut self, _job_id: &str) -> Result<Option<Checkpoint>, Fault> {
+            panic!("a list loads nothing")
+        }
+
+        fn list(&mut self, _after: Option<&str>) -> Result<LedgerPage, Fault> {
+            self.calls += 1;
+            self.left -= 1;
+            let job = || Listed { job_id: "j".into(), item: Ok(Checkpoint::default()) };
+            let jobs = std::iter::repeat_with(job).take(self.jobs).collect();
+            Ok(LedgerPage { jobs, next: (self.left > 0).then(|| "more".to_owned()) })
+        }
+
+        fn store(&mut self, _: &Checkpoint, _: &OnlyIf) -> Result<Stored, Fault> {
+            panic!("a list writes nothing")
+        }
+    }
+
+    #[test]
+    fn a_table_is_listed_to_its_end_or_refused() {
+        for (jobs, pages, calls, listed) in [
+            (0, 1, 1, Some(0)),
+            (3, 2, 2, Some(6)),
+            (0, LIST_JOBS_MAX, LIST_JOBS_MAX, Some(0)),
+            (0, LIST_JOBS_MAX + 1, LIST_JOBS_MAX, None),
+            (LIST_JOBS_MAX, 1, 1, Some(LIST_JOBS_MAX)),
+            (LIST_JOBS_MAX / 2, 2, 2, Some(LIST_JOBS_MAX)),
+            (LIST_JOBS_MAX, 2, 2, None),
+            (LIST_JOBS_MAX + 1, 1, 1, None),
+            (LIST_JOBS_MAX + 1, 5, 1, None),
+        ] {
+            let mut ledger = Pages { jobs, left: pages, calls: 0 };
+            let reader = Job::reader(String::new(), String::new(), 0);
+            let found = list(&reader, &mut ledger, &mut Hurry::default());
+            assert_eq!(found.ok().map(|found| found.len()), listed, "{jobs} on {pages} pages");
+            assert_eq!(ledger.calls, calls, "{jobs} on {pages} pages");
+        }
+    }
+}

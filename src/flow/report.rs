@@ -397,6 +397,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::tests::golden::golden;
 
     /// Seconds and what is said then.
     fn made_of(lines: &[(u64, &str)]) -> Report {
@@ -487,6 +488,35 @@ mod tests {
         assert_eq!((report.job_ids.len(), report.topic.as_deref()), (1, Some("t")));
         let points: Vec<u64> = report.points.iter().map(|point| point.row).collect();
         assert_eq!(points, [7, 20, 30, 7, 20, 30]);
+    }
+
+    /// All that is kept of a log, of every kind of line.
+    #[test]
+    fn the_whole_of_a_report() {
+        let end = "gone  event=ended reason=interrupted exit_code=75 row=40 rows_here=32 retries=2 bytes_raw=70 bytes_sent=50 bytes_read=90 checkpoints=3 dead_letters=1 waited_source_ms=1 waited_broker_ms=2 waited_ledger_ms=3 braked_ms=4 metrics_ms=5 cpu_ms=6 source_bytes=950";
+        let report = made_of(&[
+            (0, START),
+            (1, TAKEN),
+            (2, "x  event=source_open source=s2 source_bytes=800"),
+            (3, "x  event=tail lane=dead topic=d partition=0"),
+            (4, "x  event=tail lane=main topic=t2 partition=4"),
+            (5, SENDING),
+            (6, "x  event=progress row=20 rows_here=13 byte_offset=200 answers=4 answers_ms=90"),
+            (7, "x  event=checkpointed row=25 byte_offset=250"),
+            (8, "x  event=checkpointed row=26 byte_offset=260"),
+            (9, "x  event=retry peer=broker"),
+            (10, "x  event=throttled pause_ms=5"),
+            (11, "x  event=set_aside row=30"),
+            (12, "x  event=settled landed=true"),
+            (13, end),
+            (20, START),
+            (21, end),
+            (30, TAKEN),
+            (31, DONE),
+        ]);
+        let kept: Vec<_> = report.points.iter().collect();
+        let text = format!("=== {:#?}\n{kept:#?}\n", report);
+        golden("report", &text);
     }
 
     #[test]

@@ -128,21 +128,17 @@ impl<'a, 'p> Run<'a, 'p> {
     pub fn broker(&mut self, which: Which) -> &mut dyn Broker {
         match self.place_of(which) {
             Some(broker) => &mut **broker,
-            None => unreachable!("a lane without its port, or while its port is lent"),
+            None => unreachable!("a lane without its port, or parted with"),
         }
     }
 
-    /// The port apart from the run, for a visitor that needs the run while the port reads.
-    pub fn lend(&mut self, which: Which) -> &'a mut (dyn Broker + 'p) {
+    /// The port apart from the run, for a visitor that needs the run while the port reads; the
+    /// run does without it from then on.
+    pub fn part_with(&mut self, which: Which) -> &'a mut (dyn Broker + 'p) {
         match self.place_of(which).take() {
             Some(broker) => broker,
-            None => unreachable!("a lane without its port, or lent twice"),
+            None => unreachable!("a lane without its port, or parted with twice"),
         }
-    }
-
-    pub fn give_back(&mut self, which: Which, broker: &'a mut (dyn Broker + 'p)) {
-        let before = self.place_of(which).replace(broker);
-        assert!(before.is_none(), "only what was lent comes back");
     }
 
     fn place_of(&mut self, which: Which) -> &mut Option<&'a mut (dyn Broker + 'p)> {

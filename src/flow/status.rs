@@ -300,8 +300,19 @@ mod tests {
         let mut same = later.clone();
         same.pace_since(&later);
         assert_eq!(same.rows_per_second, Some(500));
-        let done = judge("j", Some(item(Some(Status::Completed), 1_000)), 1_000, None);
-        assert_eq!(done.left_seconds, None);
+        // A new sign of life without a row: the pace is what it was.
+        same.item.timestamp = Some(1_004);
+        same.rows_per_second = None;
+        same.pace_since(&later);
+        assert_eq!(same.rows_per_second, Some(500));
+        let told = |status| Checkpoint { rows_per_second: Some(7), ..item(Some(status), 1_000) };
+        let done = judge("j", Some(told(Status::Completed)), 1_000, None);
+        assert_eq!((done.rows_per_second, done.left_seconds), (Some(7), None));
+        // The pace of an earlier end is none of a job that runs.
+        let again = judge("j", Some(told(Status::InProgress)), 1_000, None);
+        assert_eq!(again.rows_per_second, Some(10));
+        let slow = Checkpoint { last_line: Some(99), ..item(Some(Status::InProgress), 1_000) };
+        assert_eq!(judge("j", Some(slow), 1_000, None).rows_per_second, None);
         let nothing = judge("j", Some(Checkpoint::default()), 1_000, None);
         assert_eq!((nothing.rows_per_second, nothing.left_seconds), (None, None));
     }
@@ -362,14 +373,41 @@ mod tests {
             let mut seen = Vec::new();
             let jobs = [Job::reader("j".into(), String::new(), 1)];
             let mut show = |sights: &[Sight]| {
-                seen.push(sights[0].standing);
+                seen.push((sights[0].standing, sights[0].age_seconds));
                 Ok(())
             };
             let mut world = Clock(1_000_000, stop_at);
             let last =
                 watch(Whose::These(&jobs), None, &mut ledger, &mut world, &mut show).unwrap();
             assert_eq!((seen.len(), exit_code(&last)), (looks, code), "{seen:?}");
+            let ages: Vec<u64> = seen.iter().map(|(_, age)| age.unwrap()).collect();
+            assert_eq!(ages, [0, 2, 4, 2][..looks], "of an item of 4 s later, at last");
         }
+    }
+
+    /// Each of two jobs has a pace of its own.
+    #[test]
+    fn a_watch_measures_each_job_by_itself() {
+        let at = |job_id: &str, timestamp, last_line| Checkpoint {
+            job_id: job_id.into(),
+            last_line: Some(last_line),
+            ..item(Some(Status::InProgress), timestamp)
+        };
+        let mut ledger = Items(vec![
+            at("a", 1_000, 1_000),
+            at("b", 1_000, 5_000),
+            at("a", 1_002, 1_200),
+            at("b", 1_002, 6_000),
+        ]);
+        let jobs = ["a", "b"].map(|id| Job::reader(id.into(), String::new(), 1));
+        let mut paces = Vec::new();
+        let mut show = |sights: &[Sight]| {
+            paces.push(sights.iter().map(|sight| sight.rows_per_second).collect::<Vec<_>>());
+            Ok(())
+        };
+        let mut world = Clock(1_000_000, Some(1_003_000));
+        watch(Whose::These(&jobs), None, &mut ledger, &mut world, &mut show).unwrap();
+        assert_eq!(paces, [[Some(10), Some(50)], [Some(100), Some(500)]]);
     }
 
     #[test]
@@ -383,7 +421,7 @@ mod tests {
                     of("c", Checkpoint::default()),
                     of("a", item(Some(Status::Completed), 5)),
                 ],
-                "c damaged, a complete, b complete",
+                "c damagedno item, a complete 995 s, b complete 995 s",
             ),
             (
                 vec![
@@ -391,7 +429,7 @@ mod tests {
                     of("y", newer),
                     of("z", item(Some(Status::Failed), 5)),
                 ],
-                "z failed, y damaged, x running",
+                "z failed 995 s, y damagedit has format 99, this version reads 1, x running 0 s",
             ),
         ] {
             let reader = Job::reader(String::new(), String::new(), 1);
@@ -399,7 +437,12 @@ mod tests {
             let seen = status(Whose::All(&reader), None, &mut Items(items), &mut world).unwrap();
             let told: Vec<String> = seen
                 .iter()
-                .map(|sight| format!("{} {}", sight.job_id, sight.standing.name()))
+                .map(|sight| {
+                    let Sight { age_seconds, item, .. } = sight;
+                    let error = item.error.as_deref().unwrap_or_default();
+                    let age = age_seconds.map_or(String::new(), |age| format!(" {age} s"));
+                    format!("{} {}{age}{error}", sight.job_id, sight.standing.name())
+                })
                 .collect();
             assert_eq!(told.join(", "), expected);
         }

@@ -407,3 +407,35 @@ impl<'a> Found<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::resume::place;
+    use crate::wire::checkpoint::{Checkpoint, LaneItem};
+
+    /// Whichever clock says more, and more than ten minutes.
+    #[test]
+    fn a_silence() {
+        let target = Target { topic: "t".into(), partition: 0 };
+        let (item, lane) = (Checkpoint::default(), LaneItem::default());
+        let mut place = place(Which::Main, target, &item, &lane, None);
+        let at = |monotonic_ms, wall_ms| Now { monotonic_ms, wall_ms };
+        assert!(place.is_silent(at(0, 0)), "nothing was ever told");
+        place.answered = Some(at(1_000, 5_000));
+        for (monotonic_ms, wall_ms, silent) in [
+            (1_000, 5_000, false),
+            (1_000 + SILENCE_MS, 5_000, false),
+            (1_001 + SILENCE_MS, 5_000, true),
+            (1_000, 5_000 + SILENCE_MS, false),
+            (1_000, 5_001 + SILENCE_MS, true),
+            (1_000, 0, false),
+        ] {
+            assert_eq!(
+                place.is_silent(at(monotonic_ms, wall_ms)),
+                silent,
+                "{monotonic_ms} {wall_ms}"
+            );
+        }
+    }
+}

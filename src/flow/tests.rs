@@ -8,7 +8,8 @@ mod told;
 use self::lab::{Hurry, Lab, Reply, Script, TEN_ROWS};
 use crate::flow::ports::{Fault, Missing, Trouble};
 use crate::limits::{
-    ANSWER_TIMEOUT_MS, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS, PROGRESS_MS, RETRY_DELAY_MS,
+    ANSWER_TIMEOUT_MS, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS, PROGRESS_MS, READ_BYTES,
+    RETRY_DELAY_MS,
 };
 use crate::stop::{EXIT_AGAIN, Stop};
 use crate::wire::checkpoint::Status;
@@ -28,6 +29,16 @@ fn a_row_after_which_nothing_can_be_trusted_is_named() {
         assert_eq!(lab.entries("t").len(), before);
         assert_eq!(lab.item().last_line, Some(before as u64));
     }
+}
+
+/// The buffer is as long as the longest row and one read: what is done with makes room.
+#[test]
+fn a_source_that_is_longer_than_its_buffer() {
+    let row = "1,abcdefghijklmnopqrstuvwxyz\n";
+    let count = 3 * READ_BYTES / row.len();
+    let lab = Lab::new(&("id,name\n".to_owned() + &row.repeat(count)))
+        .with(|job| (job.csv.row_bytes_max, job.batch_bytes_max) = (40, 1 << 20));
+    assert_eq!(lab.run(), Stop::Complete { rows: count as u64 });
 }
 
 fn missing(missing: Missing) -> Fault {

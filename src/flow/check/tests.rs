@@ -306,11 +306,15 @@ fn looked(stage: &Stage, show_rows: bool) -> Report {
 
 /// All of a report, a finding a line.
 fn whole(name: &str, report: &Report) -> String {
-    let mut text = format!("=== {name}\n");
-    for finding in &report.findings {
-        text += &format!("{} {}: {finding:?}\n", finding.grade().name(), finding.code());
-    }
-    text + &format!("{:?}\n{:?}\nexit {}\n", report.plan, report.shown, report.exit_code())
+    let mut lines = vec![format!("=== {name}")];
+    lines.extend(
+        report
+            .findings
+            .iter()
+            .map(|finding| format!("{} {}: {finding:?}", finding.grade().name(), finding.code())),
+    );
+    lines.push(format!("{:?}\n{:?}\nexit {}\n", report.plan, report.shown, report.exit_code()));
+    lines.join("\n")
 }
 
 /// The codes of all that is not `ok`, the grade before each.

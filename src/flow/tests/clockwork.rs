@@ -61,6 +61,9 @@ struct Clock {
     looks: Cell<u64>,
     randoms: Cell<u64>,
     stop_at_ms: Cell<Option<u64>>,
+    stands_still: Cell<bool>,
+    /// Each write to the ledger is told too.
+    tells_writes: Cell<bool>,
     calls: RefCell<BTreeMap<String, u32>>,
     acts: RefCell<Vec<(&'static str, u32, Act)>>,
     transcript: RefCell<String>,
@@ -132,7 +135,7 @@ impl World for TimedWorld {
     fn now(&mut self) -> Now {
         self.0.looks.set(self.0.looks.get() + 1);
         assert!(self.0.looks.get() < LOOKS_MAX, "the run does not end");
-        let monotonic_ms = self.0.ms.get();
+        let monotonic_ms = if self.0.stands_still.get() { 0 } else { self.0.ms.get() };
         Now { monotonic_ms, wall_ms: 1_800_000_000_000 + monotonic_ms }
     }
 
@@ -323,6 +326,10 @@ impl Ledger for TimedLedger {
     }
 
     fn store(&mut self, change: &Checkpoint, only_if: &OnlyIf) -> Result<Stored, Fault> {
+        if self.clock.tells_writes.get() {
+            let plain = serde_json::Value::from(shown(change));
+            self.clock.note(&format!("write {plain} if {only_if:?}"));
+        }
         self.call("store", 29, |item| {
             if !only_if.holds(item.as_ref()) {
                 return Stored::Refused(item.clone().map(Box::new));
@@ -356,6 +363,17 @@ impl Metrics for TimedMetrics {
     }
 }
 
+fn shown(item: &Checkpoint) -> serde_json::Map<String, serde_json::Value> {
+    let mut plain = to_plain(item);
+    // These are made up anew for each log.
+    for name in ["topic_id", "dlq_topic_id"] {
+        if let Some(value) = plain.get_mut(name) {
+            *value = name.into();
+        }
+    }
+    plain
+}
+
 /// Runs of one job, one after the other, and what came of each.
 pub(super) struct Play {
     lab: Lab,
@@ -365,6 +383,8 @@ pub(super) struct Play {
     main: Script,
     stop_at_ms: Option<u64>,
     with_metrics: bool,
+    stands_still: bool,
+    tells_writes: bool,
     transcript: String,
 }
 
@@ -385,6 +405,8 @@ impl Play {
             main: Script::default(),
             stop_at_ms: None,
             with_metrics: false,
+            stands_still: false,
+            tells_writes: false,
             transcript: format!("=== {name}\n"),
         }
     }
@@ -420,6 +442,28 @@ impl Play {
         self
     }
 
+    /// The clock that never goes back does not move either.
+    pub(super) fn standing_still(mut self) -> Play {
+        self.stands_still = true;
+        self
+    }
+
+    pub(super) fn telling_writes(mut self) -> Play {
+        self.tells_writes = true;
+        self
+    }
+
+    pub(super) fn without_item(self) -> Play {
+        self.item.borrow_mut().take();
+        self
+    }
+
+    /// Between two runs.
+    pub(super) fn others_write(self, topic: &str) -> Play {
+        self.lab.append_of_another(topic);
+        self
+    }
+
     pub(super) fn with_metrics(mut self) -> Play {
         self.with_metrics = true;
         self
@@ -428,6 +472,8 @@ impl Play {
     pub(super) fn run(mut self) -> Play {
         let clock = Rc::new(Clock::default());
         clock.acts.replace(std::mem::take(&mut self.acts));
+        clock.stands_still.set(self.stands_still);
+        clock.tells_writes.set(self.tells_writes);
         clock.stop_at_ms.set(self.stop_at_ms.take());
         let broker = |prefix, topic: &str, script| TimedBroker {
             clock: clock.clone(),
@@ -474,14 +520,7 @@ impl Play {
 
     fn show_item(&mut self) {
         let Some(item) = self.item.borrow().clone() else { return };
-        let mut plain = to_plain(&item);
-        // These are made up anew for each log.
-        for name in ["topic_id", "dlq_topic_id"] {
-            if let Some(value) = plain.get_mut(name) {
-                *value = name.into();
-            }
-        }
-        self.show(&format!("item {}", serde_json::Value::from(plain)));
+        self.show(&format!("item {}", serde_json::Value::from(shown(&item))));
     }
 
     fn show_log(&mut self, topic: &str) {

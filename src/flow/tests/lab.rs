@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::flow::job::{Job, Target};
 use crate::flow::lookup::find;
 use crate::flow::ports::{
-    Answer, BatchVisitor, Broker, Confirmed, Described, Fault, Ledger, Mark, Now, Ports,
+    Answer, BatchVisitor, Broker, Confirmed, Described, Fault, Guard, Ledger, Mark, Now, Ports,
     ProducerIdentity, ReadTo, TopicSettings, Trouble, Visit, World,
 };
 use crate::flow::run::{Outcome, run};
@@ -90,6 +90,7 @@ type Instead<A, T> = Option<Box<dyn FnMut(A) -> Option<T>>>;
 pub(in crate::flow) struct Script {
     pub(in crate::flow) describe: Instead<(), Result<Described, Fault>>,
     pub(in crate::flow) settings: Option<TopicSettings>,
+    pub(in crate::flow) guard: Option<Guard>,
     pub(in crate::flow) offset: Instead<Mark, i64>,
     pub(in crate::flow) read: Instead<i64, Result<ReadTo, Fault>>,
     /// What becomes of the log's own answer, once its records were shown.
@@ -116,6 +117,10 @@ pub(in crate::flow) struct Scripted {
 }
 
 impl Broker for Scripted {
+    fn guard(&self) -> Guard {
+        self.script.guard.unwrap_or(Guard::Sequence)
+    }
+
     fn describe(&mut self) -> Result<Described, Fault> {
         instead(&mut self.script.describe, ()).unwrap_or_else(|| self.log.describe())
     }
@@ -351,6 +356,19 @@ impl Lab {
             }
         }
         found.0
+    }
+
+    /// Somebody else writes into a log, under an epoch that is ours too.
+    pub(in crate::flow) fn append_of_another(&self, topic: &str) {
+        let mut writer = BatchWriter::new(Compression::None, 16_384, 8_192);
+        writer.restart(Batch::with_capacity(16_384));
+        assert_eq!(writer.add(None, |out| out.extend_from_slice(b"{}")), Added::Yes);
+        let mut batch = writer.finish();
+        batch.seal(OTHER, 0, 0, 1_800_000_000_000);
+        let mut log = self.log(topic);
+        log.connect().unwrap();
+        log.send(batch);
+        assert!(matches!(log.confirm(0), Confirmed::Answered(_, Answer { error_code: 0, .. })));
     }
 
     /// Puts a log in the place of the one that is there; `start`: the first offset.

@@ -4,7 +4,7 @@
 use super::clockwork::{Act, NEVER, Play};
 use super::golden::golden;
 use super::lab::{Reply, Script};
-use crate::flow::ports::{Fault, Mark, Missing, ReadTo, TopicSettings, Trouble};
+use crate::flow::ports::{Described, Fault, Guard, Mark, Missing, ReadTo, TopicSettings, Trouble};
 use crate::settings::OnBadRow;
 use crate::wire::checkpoint::{Checkpoint, Status};
 
@@ -47,7 +47,14 @@ fn sends() {
     let refused = |error_code| Reply::Refused { error_code };
     let plays = vec![
         Play::new("a job without a fault", &rows(200, &[])).with_metrics().run(),
+        Play::new("a job without a fault, and what it writes down", &rows(100, &[3]))
+            .job(aside)
+            .telling_writes()
+            .run(),
         Play::new("a job of no rows", "id,name\n").run(),
+        Play::new("the compatibility client", &rows(100, &[]))
+            .main(Script { guard: Some(Guard::TailOnly), ..Script::default() })
+            .run(),
         Play::new("a complete job, again", &rows(3, &[])).run().run(),
         Play::new("asked to stop, and again", &rows(300, &[])).stop_at(165).run().run(),
         Play::new("asked to stop while an answer is late", &rows(300, &[]))
@@ -186,6 +193,13 @@ fn ledgers() {
             .act("store", 3, Act::Edit(|item| item.run_id = Some("they".into())))
             .run(),
         Play::new("another run is silent", &rows(3, &[])).item(taken("far", 7)).run(),
+        Play::new("another run is silent, and the clock stands still", &rows(3, &[]))
+            .item(taken("far", 7))
+            .standing_still()
+            .run(),
+        Play::new("an item that has lost its producers", &rows(3, &[]))
+            .item(Checkpoint { total_sent: Some(5), ..taken("gone", 7) })
+            .run(),
         Play::new("another run of this machine is gone", &rows(3, &[]))
             .item(taken("gone", 7))
             .run(),
@@ -282,6 +296,22 @@ fn partitions() {
         unclean_leader_election: Some(true),
         ..TopicSettings::default()
     };
+    let keeps = |bytes| TopicSettings {
+        retention_bytes: Some(bytes),
+        retention_ms: Some(1),
+        min_insync_replicas: Some(1),
+        ..TopicSettings::default()
+    };
+    let named = || Described {
+        cluster_id: Some("c".into()),
+        topic_id: None,
+        partition_count: 1,
+        leader: "b:9092".into(),
+        leader_epoch: 0,
+        replica_count: 3,
+        in_sync_count: 3,
+        rights: None,
+    };
     let missing = |times: u32| {
         let mut left = times;
         Script {
@@ -326,6 +356,20 @@ fn partitions() {
         Play::new("a topic with strange settings", &rows(100, &[]))
             .main(Script { settings: Some(settings(Some(1))), ..Script::default() })
             .run(),
+        Play::new("a topic that keeps less than the source", &rows(100, &[]))
+            .main(Script { settings: Some(keeps(500)), ..Script::default() })
+            .run(),
+        Play::new("a topic that keeps less than a long source", &rows(600, &[]))
+            .main(Script { settings: Some(keeps(500)), ..Script::default() })
+            .run(),
+        Play::new("a cluster that has a name", &rows(3, &[]))
+            .main(Script {
+                describe: Some(Box::new(move |()| Some(Ok(named())))),
+                ..Script::default()
+            })
+            .run(),
+        Play::new("the same source under another job", &rows(3, &[])).run().without_item().run(),
+        stopped("others write before a resume").others_write("t").run(),
         Play::new("a topic that comes and goes", &rows(100, &[])).main(missing(5)).run(),
         Play::new("a log end that is shown late", &rows(100, &[]))
             .stop_at(165)

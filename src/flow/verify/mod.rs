@@ -276,10 +276,8 @@ fn prove_lane(
     let from = if adopted > 0 && walk.tape.is_some() { start } else { own_from.max(start) };
     walk.next_offset = from;
     walk.is_excused = start > 0 && is_deleted(lane, adopted, start, own_from);
-    let port = run.lend(which);
-    let read = read_all(run, port, &mut walk, end);
-    run.give_back(which, port);
-    read?;
+    let port = run.part_with(which);
+    read_all(run, port, &mut walk, end)?;
     walk.finish(run, total)?;
     if asked.exclusive
         && let (count @ 1.., Some(offset)) = (walk.found.others, walk.found.first_other_offset)

@@ -334,8 +334,8 @@ mod tests {
 
     #[test]
     fn an_item_that_lacks_something() {
-        let lab = lab();
         type Take = fn(&mut Checkpoint);
+        let lab = lab();
         let lost: [(Take, &str); 2] = [
             (|item| item.dlq.record_bytes_max = None, "dlq_record_bytes_max"),
             (|item| item.dlq.producers = None, "dlq_producers"),

@@ -515,7 +515,7 @@ mod tests {
             (31, DONE),
         ]);
         let kept: Vec<_> = report.points.iter().collect();
-        let text = format!("=== {:#?}\n{kept:#?}\n", report);
+        let text = format!("=== {report:#?}\n{kept:#?}\n");
         golden("report", &text);
     }
 

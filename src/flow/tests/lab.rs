@@ -380,7 +380,11 @@ impl Lab {
             let added = writer.add(entry.key.as_deref(), |out| out.extend_from_slice(&entry.value));
             assert_eq!(added, Added::Yes);
             let mut batch = writer.finish();
-            batch.seal(entry.producer_id, 0, entry.sequence, 0);
+            if entry.producer_id < 0 {
+                batch.seal_unnumbered(0);
+            } else {
+                batch.seal(entry.producer_id, 0, entry.sequence, 0);
+            }
             let mut batch = batch.as_bytes().to_vec();
             batch[..8].copy_from_slice(&u64::try_from(start + index).unwrap().to_be_bytes());
             bytes.extend_from_slice(&batch);

@@ -3,10 +3,11 @@
 
 use std::fs;
 
-use super::{Asked, Depth, Difference, Verdict};
+use super::{Asked, Depth, Difference, Found, Verdict};
 use crate::flow::job::Job;
-use crate::flow::ports::{Fault, Ledger, Mark, ReadTo};
+use crate::flow::ports::{Fault, Guard, Ledger, Mark, ReadTo};
 use crate::flow::run;
+use crate::flow::tests::golden::golden;
 use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, TEN_ROWS};
 use crate::limits::{PROGRESS_MS, SHORT_LOG_PATIENCE_MS};
 use crate::settings::OnBadRow;
@@ -612,4 +613,47 @@ fn rows_too_large_to_be_records() {
     let dead = proof.dead.as_ref().unwrap().records;
     assert!((10..140).contains(&dead), "{dead}");
     assert_eq!(proof.main.records + dead, 119 + 150);
+}
+
+/// Records without a number: the row that each names tells its place.
+#[test]
+fn what_the_compatibility_client_sent() {
+    type Edit = fn(&mut Vec<Entry>);
+    let eleventh = |entries: &mut Vec<Entry>| {
+        let mut entry = entries[9].clone();
+        let text = String::from_utf8(entry.value).unwrap();
+        entry.value = text.replace("_line\":10", "_line\":11").into_bytes();
+        entries.push(entry);
+    };
+    let cases: [(&str, Edit); 11] = [
+        ("as it is", |_| ()),
+        ("a row is missing", |entries| drop(entries.remove(2))),
+        ("two rows are missing", |entries| drop(entries.drain(2..4))),
+        ("the first row is missing", |entries| drop(entries.remove(0))),
+        ("the last row is missing", |entries| drop(entries.pop())),
+        ("all rows are missing", Vec::clear),
+        ("a row is there twice", |entries| entries.insert(3, entries[2].clone())),
+        ("the first row is there twice", |entries| entries.insert(1, entries[0].clone())),
+        ("the first row is there again at the end", |entries| entries.push(entries[0].clone())),
+        ("two rows have changed places", |entries| entries.swap(4, 5)),
+        ("somebody else writes too", |entries| entries.insert(4, Entry::of_another(b"{}"))),
+    ];
+    let mut text = String::new();
+    for (name, edit) in cases.into_iter().chain([("a row too many", eleventh as Edit)]) {
+        let lab = Lab::new(TEN_ROWS);
+        let script = Script { guard: Some(Guard::TailOnly), ..Script::default() };
+        let stop = lab.run_beside(script, &mut Hurry::default()).stop;
+        assert_eq!(stop, Stop::Complete { rows: 10 });
+        let by_headers = lab.verify(Depth::Headers, false);
+        assert!(matches!(by_headers, Err(Stop::Refused { .. })), "{by_headers:?}");
+        lab.edit(edit);
+        let proof = lab.full();
+        let Found { records, others, deleted, differences, .. } = &proof.main;
+        let lines: Vec<String> = differences.iter().map(|found| format!("{found:?}\n")).collect();
+        let counts = format!("{records} records, {others} of others, {deleted} deleted");
+        let verdict = proof.verdict();
+        text +=
+            &["=== ", name, "\n", &format!("{verdict:?}: {counts}\n"), &lines.concat()].concat();
+    }
+    golden("verify_unnumbered", &text);
 }

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import time
 from statistics import median
 
@@ -13,6 +14,7 @@ from lab import contest, csvgen, performance
 from lab.consumer import log_range
 from lab.distance import Distance
 from lab.httpproxy import HttpProxy
+from lab.job import BINARY
 from lab.paced import Paced
 
 TURNS = 5
@@ -84,9 +86,11 @@ def test_peers(lab, warm, quick, figure):
         figure(f"{one.name}: {', '.join(f'{rate:,.0f}' for rate in one.rates())} rows/s; {one.cpu_per_million():.2f} CPU s/M")
     what = f"{before}. {TURNS} turns each, all in one go of {time.monotonic() - began:.0f} s."
     text = performance.table(contestants)
+    goals = performance.goals(contestants, os.path.getsize(BINARY))
     if quick:
-        print("\n" + text)
+        print(f"\n{text}\n{goals}")
         return
+    performance.write("goals", goals)
     performance.write("peers", f"{what}\n\n{text}")
     performance.PICTURE.write_text(performance.picture(
         contestants, "80-byte rows of 10 columns, one partition, acks=all, one broker on the same machine; bar: median, line: least to most.\n"

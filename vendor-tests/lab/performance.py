@@ -41,6 +41,43 @@ def table(contestants: list[Contestant]) -> str:
     return "\n".join(lines)
 
 
+def goals(contestants: list[Contestant], binary_bytes: int) -> str:
+    """What was aimed at, and what came out. Against others: rows per CPU second, and per second."""
+    by = {one.name: one for one in contestants}
+
+    def us(compression: str) -> Contestant:
+        return by[f"csv-to-kafka, {compression}"]
+
+    def rate(one: Contestant) -> float:
+        return median(one.rates())
+
+    lines = ["| | goal | measured | |", "|---|---|---|---|"]
+
+    def line(what: str, goal: str, measured: str, is_met: bool):
+        lines.append(f"| {what} | {goal} | {measured} | {'met' if is_met else '**not met**'} |")
+
+    for compression, least in (("gzip", 1_000_000), ("zstd", 1_200_000), ("lz4", 1_500_000)):
+        line(f"rows/s, {compression}", f"{least:,}", f"{rate(us(compression)):,.0f}", rate(us(compression)) >= least)
+    zstd_bytes = us("zstd").median(lambda t: t.log_bytes / t.rows)
+    line("bytes a row in the log, zstd", "40", f"{zstd_bytes:.1f}", zstd_bytes <= 40)
+    for compression, most in (("gzip", 0.9), ("zstd", 0.8), ("lz4", 0.55)):
+        cpu = us(compression).cpu_per_million()
+        line(f"CPU s per million rows, {compression}", f"{most}", f"{cpu:.2f}", cpu <= most)
+    for compression, peer, least in (
+            ("lz4", "kcat, lz4", 4), ("gzip", "kcat, gzip", 6), ("lz4", "ProducerPerformance, lz4, 1 in flight", 6),
+            ("gzip", "ProducerPerformance, gzip, 1 in flight", 6), ("lz4", "Bento 1.4.1", 100), ("lz4", "Python on librdkafka", 20),
+            ("gzip", "Python, kafka-python, generous", 60), ("gzip", "Python, waiting per row", 800)):
+        cpu = by[peer].cpu_per_million() / us(compression).cpu_per_million()
+        time = rate(us(compression)) / rate(by[peer])
+        line(f"{compression} against {peer}: rows per CPU second (and per second)", f"{least} times", f"{cpu:,.1f} ({time:,.1f}) times", cpu >= least)
+    peak = max(one.median(lambda t: t.peak_kib) for one in contestants if one.is_ours) / 1024
+    line("peak RSS, plaintext, the largest of all compressions", "12 MiB", f"{peak:.1f} MiB", peak <= 12)
+    first = us("gzip").median(lambda t: t.first_seconds) * 1000
+    line("start to the first record, gzip", "50 ms", f"{first:.0f} ms", first <= 50)
+    line("the binary", "4 MB", f"{binary_bytes / 1e6:.1f} MB", binary_bytes <= 4_000_000)
+    return "\n".join(lines)
+
+
 def write(section: str, text: str):
     """Replaces what stands between the two marks of a section."""
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"

@@ -141,3 +141,40 @@ impl<'a> Weighed<'a> {
         self.log_bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::tests::golden::golden;
+
+    /// Samples of every kind, weighed in small batches.
+    #[test]
+    fn what_a_sample_tells() {
+        let many = (1..=200).fold(String::new(), |rows, n| rows + &format!("{n},name of {n}\n"));
+        let long = format!("1,a\n2,b\n3,{}\n4,d\n", "x".repeat(200));
+        let large = format!("1,a\n2,{}\n3,c\n", "\u{1}".repeat(90));
+        let columns = ["id".to_owned(), "name".to_owned()];
+        let mut text = String::new();
+        for (name, bytes, at_end, key_index) in [
+            ("nothing", "", true, None),
+            ("one row", "1,a\n", true, None),
+            ("many rows", many.as_str(), true, None),
+            ("many rows with keys", many.as_str(), true, Some(1)),
+            ("many rows of a longer source", many.as_str(), false, None),
+            ("bad rows and blank lines", "1,a\n\n\n2,b,x\n3,c\n4\n", true, None),
+            ("a row that is too long", long.as_str(), true, None),
+            ("a record that is too large", large.as_str(), true, None),
+            ("a quote that stays open", "1,a\n2,\"b\n", true, None),
+        ] {
+            let mut job = Job::reader("j".into(), String::new(), 0);
+            job.source = "s".into();
+            job.csv.row_bytes_max = 100;
+            let bounds = Bounds { batch_bytes_max: 4_096, record_bytes_max: 300 };
+            let bytes = bytes.as_bytes();
+            let rows = Rows { columns: &columns, key_index, byte_offset: 8, bytes, at_end };
+            let sample = Sample::take(&job, bounds, &rows);
+            text += &["=== ", name, "\n", &format!("{sample:?}\n")].concat();
+        }
+        golden("sample", &text);
+    }
+}

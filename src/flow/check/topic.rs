@@ -241,4 +241,25 @@ mod tests {
             assert_eq!(told(&rights("t", &described, &settings)), expected);
         }
     }
+
+    #[test]
+    fn what_is_not_known_is_not_judged() {
+        let lonely = Described { replica_count: 1, cluster_id: None, ..described() };
+        assert_eq!(told(&durability("t", &lonely, &settings())), "");
+        let none = TopicSettings::default();
+        assert_eq!(told(&retention("t", &none, None)), "");
+        for known in [
+            TopicSettings { retention_ms: Some(1), ..none.clone() },
+            TopicSettings { retention_bytes: Some(1), ..none.clone() },
+        ] {
+            assert_eq!(told(&retention("t", &known, None)), "ok retention");
+        }
+        let bounds = Bounds { batch_bytes_max: 9, record_bytes_max: 8 };
+        for (bytes, expected) in
+            [(999_999, "warn small_record_limit"), (1_000_000, "ok record_limit")]
+        {
+            let limited = TopicSettings { max_message_bytes: Some(bytes), ..none.clone() };
+            assert_eq!(told(&[record_limit("t", &limited, bounds)]), expected);
+        }
+    }
 }

@@ -113,10 +113,11 @@ pub fn parse(given: &Given<'_>) -> Parsed {
     let mut values = Values::read(given, flags, problems);
     let command = command(&arguments, &mut values, given);
     let log = typed::log(&values);
-    let warnings = std::mem::take(&mut values.warnings);
+    let warnings = values.take_warnings();
+    let problems = values.take_problems();
     let command = match command {
-        Some(command) if values.problems.is_empty() => Ok(command),
-        _ => Err(Stop::Settings(values.problems)),
+        Some(command) if problems.is_empty() => Ok(command),
+        _ => Err(Stop::Settings(problems)),
     };
     Parsed { command, warnings, log }
 }
@@ -218,7 +219,7 @@ fn is_bare(arguments: &Arguments, values: &Values) -> bool {
         "DYNAMODB_TABLE",
     ];
     arguments.command.is_none()
-        && values.problems.is_empty()
+        && values.problems().is_empty()
         && required.iter().all(|name| values.get(name).is_none())
 }
 
@@ -265,12 +266,12 @@ fn check(arguments: &Arguments, values: &mut Values, given: &Given<'_>) -> Comma
     }
     refuse_flags("check", arguments, values);
     let settings = run_settings(values, given);
-    let problems = std::mem::take(&mut values.problems);
+    let problems = values.take_problems();
     let settings = match settings {
         Some(settings) if problems.is_empty() => Ok(Box::new(settings)),
         _ => Err(problems),
     };
-    let warnings = std::mem::take(&mut values.warnings);
+    let warnings = values.take_warnings();
     let Arguments { show_rows, json, .. } = *arguments;
     Command::Check(Box::new(Checking { settings, warnings, show_rows, json }))
 }
@@ -346,21 +347,27 @@ fn default_directory(source: &SourceAt) -> String {
     format!("rehearsal-{name}")
 }
 
-/// What somebody wrote, fit for a message: no control characters, not endless.
+/// What somebody wrote, not endless. A message that repeats it is made [`printable`] as a whole.
 fn shown(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 120;
-    let mut shown = String::new();
-    for letter in text.chars().take(SHOWN_CHARS_MAX) {
-        if letter.is_control() {
-            shown.extend(letter.escape_default());
-        } else {
-            shown.push(letter);
-        }
-    }
+    let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// Control characters as their names, so that a message is one line and steers no terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            printable.extend(letter.escape_default());
+        } else {
+            printable.push(letter);
+        }
+    }
+    printable
 }
 
 #[cfg(test)]

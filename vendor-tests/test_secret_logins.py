@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lab import compare, csvgen
+from lab.ground import wait_until
 from lab.job import MEND
 from lab.s3 import client
 from lab.secured import LISTENERS, PASSWORDS, Secured
@@ -66,6 +67,25 @@ def test_a_login_from_a_secret_copies(lab, broker, account):
     proved(lab, job, broker)
     assert PASSWORDS["scram512"] not in run.said and account.user.secret_key not in run.said
     job.run("verify", job.settings["JOB_ID"])
+
+
+def test_a_password_is_rotated_in_mid_run(lab, broker, account):
+    """Logins last three seconds there. After the rotation the kept password is refused, the secret
+    is fetched again, and the run goes on with what it holds now."""
+    old, new = "marker-before-the-rotation", "marker-after-the-rotation"
+    broker.set_password("rotated", old)
+    arn = stored(account, login("rotated", old))
+    job = job_of(lab, broker, account, arn, "SHORT", rows=3_000, MAX_ROWS_PER_SECOND=150)
+    run = job.start()
+    wait_until("sending begins", lambda: "event=sending" in run.err or not run.alive())
+    assert run.alive() and "fetched again" not in run.said, run.said[-2000:]
+    # As MSK's users do it: the secret first, then the cluster takes it over.
+    account.secrets.put_secret_value(SecretId=arn, SecretString=login("rotated", new))
+    broker.set_password("rotated", new)
+    assert run.wait(120) == 0, run.said[-3000:]
+    assert run.said.count("the secret is fetched again") == 1, run.said[-3000:]
+    assert old not in run.said and new not in run.said
+    proved(lab, job, broker)
 
 
 @pytest.mark.parametrize("text, words", [

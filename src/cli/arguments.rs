@@ -125,7 +125,7 @@ impl Target {
             }
             _ => {}
         }
-        if let Some(setting) = TABLE.iter().find(|setting| setting.flag() == flag) {
+        if let Some(setting) = TABLE.iter().find(|setting| setting.has_flag(flag)) {
             if !setting.secret {
                 return Target::Setting(setting);
             }

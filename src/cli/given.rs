@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use super::near::nearest;
-use super::{Given, shown};
+use super::{Given, printable, shown};
 use crate::settings::{FILE_SUFFIX, Group, Setting, TABLE, Takes};
 
 /// Prefixes of variables that are ours, among others' of the same prefix.
@@ -26,8 +26,9 @@ pub(super) struct Values {
     by_name: BTreeMap<&'static str, Value>,
     /// Where a person's files are; no setting of ours.
     pub home: Option<String>,
-    pub problems: Vec<String>,
-    pub warnings: Vec<String>,
+    /// What goes in here is made printable first: it may repeat what somebody wrote.
+    problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Values {
@@ -41,9 +42,12 @@ impl Values {
         let mut values = Values {
             by_name: BTreeMap::new(),
             home: home.map(str::to_owned),
-            problems,
+            problems: Vec::new(),
             warnings: Vec::new(),
         };
+        for problem in problems {
+            values.problem(problem);
+        }
         for setting in TABLE {
             if let Some(value) = values.of_environment(setting, given) {
                 values.by_name.insert(setting.name, value);
@@ -94,7 +98,9 @@ impl Values {
                 },
                 Takes::OneOf(words) => choose(setting, words, value),
             };
-            self.problems.extend(problem);
+            if let Some(problem) = problem {
+                self.problem(problem);
+            }
         }
     }
 
@@ -121,7 +127,23 @@ impl Values {
     }
 
     pub(super) fn problem(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
+        self.problems.push(printable(&problem.into()));
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(printable(&warning.into()));
+    }
+
+    pub(super) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    pub(super) fn take_problems(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.problems)
+    }
+
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     fn of_environment(&mut self, setting: &Setting, given: &Given<'_>) -> Option<Value> {
@@ -177,7 +199,7 @@ impl Values {
     }
 
     fn variable(&mut self, name: &str, variables: &BTreeMap<OsString, OsString>) -> Option<String> {
-        let value = variables.get(&OsString::from(name))?;
+        let value = variables.get(OsStr::new(name))?;
         if value.is_empty() {
             return None;
         }
@@ -197,7 +219,7 @@ impl Values {
             }
             let known = TABLE.iter().map(|setting| setting.name.to_owned());
             if let Some(near) = nearest(name, known) {
-                self.warnings.push(format!(
+                self.warn(format!(
                     "the variable {} is not known and is ignored; is {near} meant?",
                     shown(name)
                 ));

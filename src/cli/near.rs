@@ -2,30 +2,38 @@
 
 /// The known name that differs least from `name`, if it is near enough to be meant.
 pub(super) fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    let length = name.chars().count();
-    let far = if length <= 6 { 1 } else { 2 + length / 16 };
+    let name: Vec<char> = name.chars().collect();
+    let far = if name.len() <= 6 { 1 } else { 2 + name.len() / 16 };
     known
-        .map(|known| (edits(name, &known), known))
-        .filter(|(edits, _)| *edits <= far)
+        .filter_map(|known| Some((edits(&name, &known, far)?, known)))
         .min()
         .map(|(_, known)| known)
 }
 
-/// How many characters must be put in, taken out or changed (Levenshtein), case aside.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.to_ascii_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (index, letter) in one.to_ascii_lowercase().chars().enumerate() {
-        let mut next = vec![index + 1];
-        for (column, (with, pair)) in other.iter().zip(row.windows(2)).enumerate() {
-            let &[diagonal, above] = pair else { continue };
-            let changed = diagonal + usize::from(letter != *with);
-            let left = next.get(column).map_or(usize::MAX, |left| left + 1);
-            next.push(changed.min(above + 1).min(left));
-        }
-        row = next;
+/// How many characters must be put in, taken out or changed (Levenshtein), case aside; `None`
+/// if they are more than `far`.
+fn edits(one: &[char], other: &str, far: usize) -> Option<usize> {
+    // Each character that one has more is a change by itself.
+    if one.len().abs_diff(other.chars().count()) > far {
+        return None;
     }
-    row.last().copied().unwrap_or(0)
+    // How many it takes from what was read of `one` to each beginning of `other`.
+    let mut row: Vec<usize> = (1..=other.chars().count()).collect();
+    for (index, letter) in one.iter().enumerate() {
+        let (mut diagonal, mut left) = (index, index + 1);
+        let mut least = left;
+        for (above, with) in row.iter_mut().zip(other.chars()) {
+            let changed = diagonal + usize::from(!letter.eq_ignore_ascii_case(&with));
+            diagonal = *above;
+            left = changed.min(diagonal + 1).min(left + 1);
+            least = least.min(left);
+            *above = left;
+        }
+        if least > far {
+            return None;
+        }
+    }
+    Some(row.last().copied().unwrap_or(one.len())).filter(|edits| *edits <= far)
 }
 
 #[cfg(test)]
@@ -43,7 +51,12 @@ mod tests {
             ("topic", "tpoic", 2),
             ("kitten", "sitting", 3),
         ] {
-            assert_eq!(edits(one, other), expected, "{one} {other}");
+            let one: Vec<char> = one.chars().collect();
+            assert_eq!(edits(&one, other, expected), Some(expected), "{one:?} {other}");
+            assert_eq!(edits(&one, other, 9), Some(expected), "{one:?} {other}");
+            if let Some(fewer) = expected.checked_sub(1) {
+                assert_eq!(edits(&one, other, fewer), None, "{one:?} {other}");
+            }
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn security(
 ) -> Option<KafkaSecurity> {
     let protocol = shown(&values.text_or_default("KAFKA_SECURITY_PROTOCOL"));
     let with_tls = protocol.ends_with("SSL");
-    let problems_before = values.problems.len();
+    let problems_before = values.problems().len();
     if !with_tls {
         refuse_unused(values, &TLS_SETTINGS, &format!("{protocol} has no TLS"));
         warn_of_plaintext(values, &protocol, servers.unwrap_or_default());
@@ -55,12 +55,12 @@ pub(super) fn security(
         refuse_unused(values, &SASL_SETTINGS, &format!("{protocol} has no login"));
         None
     };
-    (values.problems.len() == problems_before).then_some(KafkaSecurity { tls, login })
+    (values.problems().len() == problems_before).then_some(KafkaSecurity { tls, login })
 }
 
 /// `None`: there is a problem.
 fn login(values: &mut Values, protocol: &str) -> Option<SaslMechanism> {
-    let Some(mechanism) = values.text("KAFKA_SASL_MECHANISM").map(str::to_owned) else {
+    let Some(mechanism) = values.text("KAFKA_SASL_MECHANISM").map(shown) else {
         values.problem(format!(
             "KAFKA_SASL_MECHANISM is missing: KAFKA_SECURITY_PROTOCOL={protocol} needs PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or AWS_MSK_IAM"
         ));
@@ -204,7 +204,7 @@ fn warn_of_plaintext(values: &mut Values, protocol: &str, servers: &[Server]) {
         } else {
             ("login and rows go", "SASL_SSL")
         };
-        values.warnings.push(format!(
+        values.warn(format!(
             "{what} to {} in plain text, for everybody on the way to read; KAFKA_SECURITY_PROTOCOL={with_tls} encrypts them",
             shown(&server.to_string())
         ));

@@ -46,7 +46,7 @@ pub(super) fn settings(values: &mut Values, places: Places) -> Option<Settings> 
         || matches!(places.checkpoint, Some(CheckpointAt::DynamoDb { .. }))
         || metrics.to == MetricsTo::CloudWatch;
     let aws = uses_aws.then(|| aws(values, places.security.as_ref()));
-    if !values.problems.is_empty() {
+    if !values.problems().is_empty() {
         return None;
     }
     Some(Settings {
@@ -388,7 +388,7 @@ pub(super) fn columns(values: &mut Values) -> Option<Vec<String>> {
         ));
         return None;
     };
-    let count_before = values.problems.len();
+    let count_before = values.problems().len();
     if names.len() > COLUMNS_MAX {
         values.problem(format!("{}: more than {COLUMNS_MAX} names", value.origin));
     }
@@ -410,7 +410,7 @@ pub(super) fn columns(values: &mut Values) -> Option<Vec<String>> {
             shown(name)
         ));
     }
-    (values.problems.len() == count_before).then_some(names)
+    (values.problems().len() == count_before).then_some(names)
 }
 
 /// The fields of one row, or `None` if it is not one whole row.
@@ -536,7 +536,7 @@ fn endpoint(values: &mut Values, name: &str) -> Option<String> {
     });
     if !is_good {
         let problem = format!("{}: takes http://host:port or https://host:port", value.origin);
-        if !values.problems.contains(&problem) {
+        if !values.problems().contains(&problem) {
             values.problem(problem);
         }
         return None;

@@ -13,13 +13,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::limits::{
     SPOT_POLL_MS, SPOT_POLL_PARTS, SPOT_SESSION_SECONDS, SPOT_TIMEOUT_MS, WAIT_SLICE_MS,
 };
 use crate::port::credentials::instance::Instance;
 use crate::settings::AwsVariables;
+use crate::wire::aws_identity::is_spot_notice;
 
 /// How a log names who asked the run to stop.
 const BY: &str = "the Spot notice of EC2";
@@ -93,14 +92,8 @@ impl Watch {
         if !matches!(answer, Ok(Some((401, _)))) {
             self.session = Some(session);
         }
-        matches!(answer, Ok(Some((200, body))) if is_notice(&body))
+        matches!(answer, Ok(Some((200, body))) if is_spot_notice(&body))
     }
-}
-
-/// `terminate`, `stop` or `hibernate`: the machine goes away in each case.
-fn is_notice(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body)
-        .is_ok_and(|notice| notice.get("action").is_some_and(Value::is_string))
 }
 
 // A run that waits for something looks for a stop in every slice of it.

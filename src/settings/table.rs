@@ -425,6 +425,12 @@ impl Setting {
         format!("--{}", self.name.to_ascii_lowercase().replace('_', "-"))
     }
 
+    /// Whether this is its flag.
+    pub fn has_flag(&self, flag: &str) -> bool {
+        let letter = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        flag.strip_prefix("--").is_some_and(|word| word.bytes().eq(self.name.bytes().map(letter)))
+    }
+
     /// What it takes, in words.
     pub fn values(&self) -> String {
         match self.takes {
@@ -460,6 +466,7 @@ mod tests {
             let name = setting.name;
             assert!(TABLE[..index].iter().all(|other| other.name != name), "{name} is there twice");
             assert!(!setting.meaning.is_empty(), "{name} has a meaning");
+            assert!(setting.has_flag(&setting.flag()) && !setting.has_flag(name), "{name}");
             assert!(setting.meaning.len() <= 60, "{name}: a few words");
             assert!(
                 !matches!(setting.takes, Takes::OneOf(words)

@@ -68,8 +68,11 @@ fn cells_of(sight: &Sight) -> [String; 7] {
 }
 
 fn one(sight: &Sight) -> String {
-    let mut lines = vec![format!("Job {}: {}", sight.job_id, how(sight))];
-    lines.extend(figures(sight).into_iter().map(|(name, what)| format!("  {name:<10}{what}")));
+    let job_id = one_line(sight.job_id.as_bytes());
+    let mut lines = vec![format!("Job {job_id}: {}", how(sight))];
+    // The item may have been written by anybody.
+    let line = |(name, what): (_, String)| format!("  {name:<10}{}", one_line(what.as_bytes()));
+    lines.extend(figures(sight).into_iter().map(line));
     lines.join("\n") + "\n"
 }
 
@@ -268,6 +271,24 @@ Job none: failed; a person must act
   error     row 7 is bad
 ";
         assert_eq!(text(&[absent, failed]), expected);
+    }
+
+    #[test]
+    fn an_item_steers_no_terminal() {
+        let hostile = Sight {
+            job_id: "a\x1b[2J".into(),
+            item: Checkpoint {
+                source: Some("s3://b/k\r".into()),
+                error: Some("row 7\nJob b: complete".into()),
+                ..running().item
+            },
+            ..running()
+        };
+        let text = text(&[hostile]);
+        for part in [r"Job a\u{1b}[2J: running", r"s3://b/k\r", r"row 7\nJob b: complete"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::figures::{bytes, count, counted, duration, per_second, utc};
+use super::terminal::one_line;
 use crate::flow::verify::{Depth, Difference, Found, Proof, Verdict};
 use crate::stop::Stop;
 
@@ -25,8 +26,10 @@ pub fn text(proof: &Proof) -> String {
             counted(proof.unproved, "record")
         ),
     };
-    let mut lines = vec![format!("Job {}: {head}", proof.job_id), String::new()];
-    lines.extend(figures(proof).into_iter().map(|(name, what)| format!("  {name:<10}{what}")));
+    let job_id = one_line(proof.job_id.as_bytes());
+    let mut lines = vec![format!("Job {job_id}: {head}"), String::new()];
+    let line = |(name, what): (_, String)| format!("  {name:<10}{}", one_line(what.as_bytes()));
+    lines.extend(figures(proof).into_iter().map(line));
     for found in [Some(&proof.main), proof.dead.as_ref()].into_iter().flatten() {
         if found.difference_count > 0 {
             lines.push(String::new());
@@ -326,6 +329,15 @@ mod tests {
   took      500 ms, 20,000 records a second
 "#;
         assert_eq!(text(&proof(Vec::new())), expected);
+    }
+
+    #[test]
+    fn a_proof_steers_no_terminal() {
+        let hostile =
+            Proof { job_id: "a\x1b[2J".into(), source: "s3://b/\r".into(), ..proof(vec![]) };
+        let text = text(&hostile);
+        assert!(text.contains(r"Job a\u{1b}[2J: proved") && text.contains(r"s3://b/\r"), "{text}");
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
     }
 
     #[test]

@@ -123,6 +123,13 @@ pub fn caller_reply(status: u16, body: &[u8]) -> Result<(String, String), Refusa
     Ok((account, arn))
 }
 
+/// What EC2's metadata say of the end of a Spot instance: `terminate`, `stop` or `hibernate`, the
+/// machine goes away in each case.
+pub fn is_spot_notice(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body)
+        .is_ok_and(|notice| notice.get("action").is_some_and(Value::is_string))
+}
+
 /// What an endpoint for credentials answers, of a container (`who`) or an instance.
 pub fn document(who: &str, status: u16, body: &[u8]) -> Result<Keys, Refusal> {
     let parsed: Option<Value> = serde_json::from_slice(body).ok();

@@ -1,8 +1,11 @@
 //! What AWS says, and whoever answers in its place.
 
 use csv_to_kafka::wire::aws_endpoint::{Variant, is_region};
-use csv_to_kafka::wire::aws_identity::{Refusal, document, sts_reply};
+use csv_to_kafka::wire::aws_identity::{
+    Refusal, caller_reply, document, is_spot_notice, sts_reply,
+};
 use csv_to_kafka::wire::checkpoint_json::{from_plain, from_typed, to_plain, to_typed};
+use csv_to_kafka::wire::cloudwatch;
 use csv_to_kafka::wire::dynamodb::{self, Table};
 use csv_to_kafka::wire::http::{one_line, unix_seconds, unix_seconds_rfc3339};
 use csv_to_kafka::wire::http_head::Head;
@@ -25,6 +28,8 @@ pub(super) const DECODERS: &[Decoder] = &[
     ("credentials_document", credentials_document),
     ("http_times", http_times),
     ("http_head", http_head),
+    ("cloudwatch_answer", cloudwatch_answer),
+    ("spot_notice", spot_notice),
 ];
 
 const STATUS: [u16; 12] = [200, 206, 301, 307, 400, 403, 404, 408, 412, 416, 429, 503];
@@ -132,6 +137,30 @@ fn checkpoint_in_file(bytes: &[u8]) {
 fn sts_answer(bytes: &[u8]) {
     let (first, body) = choice(bytes);
     judge(sts_reply(status(first), body));
+    match caller_reply(status(first), body) {
+        Ok((account, arn)) => {
+            assert_fit_for_a_line(&account);
+            assert_fit_for_a_line(&arn);
+        }
+        Err(Refusal::Passing(problem) | Refusal::Final { problem, .. }) => {
+            assert_fit_for_a_line(&problem);
+        }
+    }
+}
+
+fn cloudwatch_answer(bytes: &[u8]) {
+    let (first, body) = choice(bytes);
+    if let Err(refusal) = cloudwatch::reply("CloudWatch", status(first), body) {
+        assert_fit_for_a_line(&refusal.problem);
+        assert_fit_for_a_line(&refusal.code);
+    }
+}
+
+fn spot_notice(bytes: &[u8]) {
+    if is_spot_notice(bytes) {
+        let body = serde_json::from_slice::<serde_json::Value>(bytes).expect("a notice is JSON");
+        assert!(body.is_object());
+    }
 }
 
 fn secret_answer(bytes: &[u8]) {

@@ -6,8 +6,10 @@ use csv_to_kafka::settings::{Password, Secret};
 use csv_to_kafka::wire::compress::Compression;
 use csv_to_kafka::wire::decompress::decompress;
 use csv_to_kafka::wire::kafka::frame::{FrameReader, correlation_id};
+use csv_to_kafka::wire::kafka::old_fetch::OLD_FETCH;
 use csv_to_kafka::wire::kafka::versions::{Versions, sasl};
 use csv_to_kafka::wire::kafka::{answers, produce};
+use csv_to_kafka::wire::old_messages::visit_message;
 use csv_to_kafka::wire::provenance::source_line;
 use csv_to_kafka::wire::record_batch::{Batches, is_checksum_right, records};
 use csv_to_kafka::wire::sasl::msk_iam::region_of;
@@ -29,7 +31,9 @@ pub(super) const DECODERS: &[Decoder] = &[
     ("kafka_sasl_handshake", sasl_handshake),
     ("kafka_sasl_authenticate", sasl_authenticate),
     ("kafka_broker_name", broker_name),
+    ("kafka_old_answers", old_answers),
     ("batches", batches),
+    ("old_messages", old_messages),
     ("gzip", |bytes| inflate(Compression::Gzip, bytes)),
     ("snappy", |bytes| inflate(Compression::Snappy, bytes)),
     ("lz4", |bytes| inflate(Compression::Lz4, bytes)),
@@ -90,6 +94,21 @@ fn metadata(bytes: &[u8]) {
     match answers::metadata(frame, version, "t2", 0) {
         Ok(found) => assert!(found.brokers.len() <= BROKERS_MAX + 1),
         Err(garbled) => assert!(garbled.what.len() < 1_000),
+    }
+}
+
+/// Of brokers that the compatibility client sends to: Metadata 1 to 3, and Fetch 3.
+fn old_answers(bytes: &[u8]) {
+    let (version, frame) = answer(bytes, 1, 4);
+    if version < 4 {
+        if let Ok(found) = answers::metadata(frame, version, "t2", 0) {
+            assert!(found.brokers.len() <= BROKERS_MAX + 1);
+        }
+        return;
+    }
+    let frame = Bytes::copy_from_slice(frame);
+    if let Ok(found) = answers::fetch(&frame, OLD_FETCH, 0) {
+        assert!(found.batches.len() <= frame.len());
     }
 }
 
@@ -170,6 +189,57 @@ fn batches(bytes: &[u8]) {
         }
         assert!(record_count <= header.record_count);
     }
+}
+
+/// Bodies of old messages, a length byte before each; size and checksum are put right, which no
+/// change at random would do. The first byte: all of them within one that is compressed, or each
+/// by itself; and what is as it came.
+fn old_messages(bytes: &[u8]) {
+    let (how, mut bytes) = choice(bytes);
+    if how & 2 != 0 {
+        walk_messages(bytes);
+        return;
+    }
+    let mut messages = Vec::new();
+    while let [length, rest @ ..] = bytes {
+        let (body, later) = rest.split_at(rest.len().min(usize::from(*length)));
+        messages.extend(message(body));
+        bytes = later;
+    }
+    if how & 1 != 0 {
+        // A block of snappy that holds one literal, in a message of format 0 or 1 without a key.
+        let short = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
+        messages.truncate(usize::from(u8::MAX));
+        // Its length as a varint of two bytes, the literal's less one in a byte.
+        let (low, high) = (short(messages.len()) | 0x80, short(messages.len() >> 7));
+        let mut snappy = vec![low, high, 60 << 2, short(messages.len().saturating_sub(1))];
+        snappy.extend_from_slice(&messages);
+        let magic = u8::from(how & 4 != 0);
+        let mut body = vec![magic, 2];
+        body.extend_from_slice(&[0; 8][..usize::from(magic) * 8]);
+        body.extend_from_slice(&[0xFF; 4]);
+        body.extend_from_slice(&u32::try_from(snappy.len()).unwrap_or(0).to_be_bytes());
+        body.extend_from_slice(&snappy);
+        messages = message(&body);
+    }
+    walk_messages(&messages);
+}
+
+fn message(body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(body.len() + 4).unwrap_or(0);
+    let offset = 7_i64.to_be_bytes();
+    let checksum = crc32fast::hash(body).to_be_bytes();
+    [&offset[..], &size.to_be_bytes(), &checksum, body].concat()
+}
+
+fn walk_messages(bytes: &[u8]) {
+    let (mut scratch, mut shown) = (Vec::new(), 0);
+    let found = visit_message(bytes, INFLATED_BYTES_MAX, &mut scratch, &mut |_, key, value| {
+        shown += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+    });
+    assert!(shown <= bytes.len() + scratch.len());
+    assert!(scratch.len() <= INFLATED_BYTES_MAX);
+    assert!(found.is_ok() || !bytes.is_empty());
 }
 
 fn inflate(compression: Compression, bytes: &[u8]) {

@@ -9,13 +9,14 @@ use csv_to_kafka::cli::{self, Given};
 use csv_to_kafka::limits::{COLUMNS_MAX, ROW_BYTES_MAX};
 use csv_to_kafka::port::embedded_log::EmbeddedLog;
 use csv_to_kafka::port::segments::Segments;
-use csv_to_kafka::settings::{Csv, Header};
+use csv_to_kafka::settings::{Csv, Header, TABLE};
+use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::append_check::ProducerStates;
 use csv_to_kafka::wire::aws_profile::Profiles;
 use csv_to_kafka::wire::csv::{Dialect, Parser, Row, Step, header};
 use csv_to_kafka::wire::pem::{Certificates, PrivateKey};
 
-use super::{Decoder, choice};
+use super::{Decoder, assert_fit_for_a_line, choice};
 
 pub(super) const DECODERS: &[Decoder] = &[
     ("csv_rows", csv_rows),
@@ -41,20 +42,38 @@ fn csv_rows(bytes: &[u8]) {
     let row_bytes_max = 1 + (first >> 4) * 5;
     let columns = Some(second & 3).filter(|count| *count > 0);
     let piece = 1 + (second >> 2);
-    let whole = rows(bytes, bytes.len().max(1), dialect, row_bytes_max, columns);
-    assert_eq!(rows(bytes, piece, dialect, row_bytes_max, columns), whole);
+    with_parser((dialect, row_bytes_max, columns), |parser| {
+        let whole = rows(bytes, bytes.len().max(1), parser, row_bytes_max);
+        let is_between = matches!(whole.last(), Some((_, Step::End, _)));
+        if !is_between {
+            *parser = Parser::new(dialect, row_bytes_max, columns);
+        }
+        assert_eq!(rows(bytes, piece, parser, row_bytes_max), whole);
+        is_between
+    });
+}
+
+/// To build a parser takes longer than to parse what it is given here, so that one serves again
+/// after `parse` tells that it is between two rows. It remembers nothing there.
+fn with_parser(
+    (dialect, row_bytes_max, columns): (Dialect, usize, Option<usize>),
+    parse: impl FnOnce(&mut Parser) -> bool,
+) {
+    type Kind = (u8, Option<u8>, usize, Option<usize>);
+    thread_local! {
+        static PARSERS: RefCell<BTreeMap<Kind, Parser>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let kind = (dialect.delimiter, dialect.quote, row_bytes_max, columns);
+    let kept = PARSERS.with_borrow_mut(|parsers| parsers.remove(&kind));
+    let mut parser = kept.unwrap_or_else(|| Parser::new(dialect, row_bytes_max, columns));
+    if parse(&mut parser) {
+        PARSERS.with_borrow_mut(|parsers| parsers.insert(kind, parser));
+    }
 }
 
 type Told = (usize, Step, Vec<Vec<u8>>);
 
-fn rows(
-    input: &[u8],
-    piece: usize,
-    dialect: Dialect,
-    row_bytes_max: usize,
-    columns: Option<usize>,
-) -> Vec<Told> {
-    let mut parser = Parser::new(dialect, row_bytes_max, columns);
+fn rows(input: &[u8], piece: usize, parser: &mut Parser, row_bytes_max: usize) -> Vec<Told> {
     let mut row = Row::with_capacity(row_bytes_max, 16);
     let (mut at, mut given) = (0, 0);
     let mut told: Vec<Told> = Vec::new();
@@ -136,30 +155,56 @@ fn pem(bytes: &[u8]) {
     }
 }
 
-/// Lines: `NAME=value` is a variable, anything else an argument, what follows a NUL is what is
-/// in every file.
+/// Lines, whose first byte chooses: a variable of the table, a flag of it, or neither, then the
+/// line is `NAME=value` for any variable or else an argument. What follows a NUL is what is in
+/// every file.
 fn settings(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    let (lines, file) = text.split_once('\0').unwrap_or((&text, ""));
+    const LINES_MAX: usize = 12;
+    // Each unknown name is compared with all that are known, which takes its time.
+    let mut unknown_max = 6;
+    let (lines, file) = match bytes.iter().position(|byte| *byte == 0) {
+        Some(at) => (&bytes[..at], &bytes[at + 1..]),
+        None => (bytes, &[][..]),
+    };
     let mut arguments = Vec::new();
     let mut variables = BTreeMap::new();
-    for line in lines.lines() {
-        match line.split_once('=') {
-            Some((name, value)) if !line.starts_with('-') => {
+    for line in lines.split(|byte| *byte == b'\n').take(LINES_MAX) {
+        let (first, value) = choice(line);
+        let value = String::from_utf8_lossy(value).into_owned();
+        let setting = (first & 0x7F).checked_sub(0x20).and_then(|index| TABLE.get(index));
+        match (setting, value.split_once('=')) {
+            (Some(setting), _) if first & 0x80 == 0 => {
+                variables.insert(OsString::from(setting.name), OsString::from(value));
+            }
+            (Some(setting), _) => {
+                arguments.extend([OsString::from(setting.flag()), OsString::from(value)]);
+            }
+            (None, _) if unknown_max == 0 => {}
+            (None, Some((name, value))) if !name.starts_with('-') => {
+                unknown_max -= 1;
                 variables.insert(OsString::from(name), OsString::from(value));
             }
-            _ => arguments.push(OsString::from(line)),
+            (None, _) => {
+                unknown_max -= 1;
+                arguments.push(OsString::from(value));
+            }
         }
     }
-    let read_file = |_: &str| Ok(file.as_bytes().to_vec());
+    let read_file = |_: &str| Ok(file.to_vec());
     let given = Given { arguments: &arguments, variables: &variables, read_file: &read_file };
     let parsed = cli::parse(&given);
     if let Err(stop) = parsed.command {
         assert_eq!(stop.exit_code(), 1);
-        assert!(!stop.to_string().replace('\n', " ").contains(char::is_control), "{stop}");
+        let problems = match stop {
+            Stop::Settings(problems) => problems,
+            stop => vec![stop.to_string()],
+        };
+        for problem in &problems {
+            assert_fit_for_a_line(problem);
+        }
     }
-    for warning in parsed.warnings {
-        assert!(!warning.contains(char::is_control), "{warning}");
+    for warning in &parsed.warnings {
+        assert_fit_for_a_line(warning);
     }
 }
 

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from confluent_kafka.admin import (AclBinding, AclBindingFilter, AclOperation, AclPermissionType,
-                                   ResourcePatternType, ResourceType)
+                                   ResourcePatternType, ResourceType, ScramCredentialInfo, ScramMechanism,
+                                   UserScramCredentialUpsertion)
 
 from .ground import free_port
 from .kafka import Cluster
@@ -81,8 +82,9 @@ class Secured(Cluster):
             "listener.name.othername.ssl.keystore.location": self.authority.store("other", "DNS:elsewhere.example"),
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             "listener.name.short.plain.connections.max.reauth.ms": SESSION_MS,
+            "listener.name.short.scram-sha-512.connections.max.reauth.ms": SESSION_MS,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512",
+            "super.users": "User:ANONYMOUS;User:CN=client;User:scram256;User:scram512;User:rotated",
         }
         users = "".join(f' user_{name}="{password}"' for name, password in PASSWORDS.items()
                         if not name.startswith("scram"))
@@ -100,6 +102,13 @@ class Secured(Cluster):
 
     def at(self, listener: str) -> str:
         return f"127.0.0.1:{self.ports[listener]}"
+
+    def set_password(self, user: str, password: str):
+        """For SCRAM-SHA-512; who has one already can not log in with it any more."""
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        change = UserScramCredentialUpsertion(user, info, password.encode())
+        for future in self.admin().alter_user_scram_credentials([change]).values():
+            future.result(60)
 
     def allow(self, user: str, topic: str, *operations: str):
         bindings = [AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{user}", "*",

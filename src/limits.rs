@@ -63,6 +63,8 @@ pub const FETCH_UNCOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const FETCH_WAIT_MS: u32 = 500;
 /// The least time that one address of several gets to accept a connection.
 pub const CONNECT_MS_MIN: u64 = 1_000;
+/// What a stranger who waits for a line gets at the end of a call, to make himself known.
+pub const STRANGER_MS: u64 = 500;
 /// Addresses of one host name that are tried.
 pub const ADDRESSES_MAX: usize = 16;
 /// Brokers of a cluster that we remember.
@@ -265,6 +267,7 @@ const _: () = {
     assert!(BROKER_ANSWER_BYTES_MAX <= FRAME_BYTES_MAX);
     assert!(FETCH_BYTES < FRAME_BYTES_MAX);
     assert!(FETCH_WAIT_MS as u64 + CONNECT_MS_MIN < CALL_TIMEOUT_MS);
+    assert!(STRANGER_MS < CONNECT_MS_MIN);
     // The protocol counts these in 32 bits.
     assert!(FETCH_WAIT_MS <= i32::MAX.unsigned_abs());
     assert!(FETCH_BYTES <= i32::MAX.unsigned_abs() as usize);

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::time::Instant;
 
 use crate::flow::ports::{Fault, Trouble};
-use crate::limits::{BROKER_ANSWER_BYTES_MAX, FRAME_BYTES_MAX};
+use crate::limits::{BROKER_ANSWER_BYTES_MAX, FRAME_BYTES_MAX, STRANGER_MS};
 use crate::port::resolve::resolve;
 use crate::port::stream::{Deadline, Moved, Stream};
 use crate::settings::KafkaClient;
@@ -244,8 +244,11 @@ impl Link {
 
     /// `ApiVersions`, and again in the oldest form where the newest is not known.
     fn offers(&mut self, deadline: Deadline) -> Result<Vec<Offer>, Failure> {
+        let early = deadline.less_ms(STRANGER_MS);
         for version in [API_VERSIONS, 0] {
-            self.exchange(&Ask::ApiVersions, version, deadline)?;
+            if let Err(failure) = self.exchange(&Ask::ApiVersions, version, early) {
+                return Err(self.stranger(&failure, deadline).unwrap_or(failure));
+            }
             match answers::api_versions(self.frame(), version) {
                 Ok(Some(offers)) => return Ok(offers),
                 Ok(None) => {}
@@ -253,6 +256,25 @@ impl Link {
             }
         }
         Err(self.garbled(&Garbled::new("ApiVersions 0 is not understood")))
+    }
+
+    /// Who it is that says nothing to a request: a server of HTTP waits for the end of a line. A
+    /// broker that was too slow takes this one for a length beyond all bounds, and hangs up as we
+    /// do.
+    fn stranger(&mut self, failure: &Failure, deadline: Deadline) -> Option<Failure> {
+        const LINE_END: &[u8] = b"\r\n\r\n";
+        let is_silent = !failure.hung_up && self.answer_count == 0 && self.frames.is_untouched();
+        if !is_silent {
+            return None;
+        }
+        match self.stream.write(&[IoSlice::new(LINE_END)], Some(deadline)) {
+            Ok(Moved::Bytes(_)) => {}
+            Ok(Moved::NothingYet) | Err(_) => return None,
+        }
+        match self.read_step(Some(deadline), Ask::ApiVersions.name()) {
+            Err(known) if !self.frames.is_untouched() => Some(known),
+            _ => None,
+        }
     }
 
     fn write_request(&mut self, deadline: Deadline) -> io::Result<()> {

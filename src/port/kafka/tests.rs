@@ -5,8 +5,11 @@ mod login;
 mod messages;
 mod peer;
 
+use super::connection::{Connected, Failure};
 use super::*;
 use crate::flow::ports::Missing;
+use crate::limits::STRANGER_MS;
+use crate::port::stream::Deadline;
 use crate::wire::batch_writer::BatchWriter;
 use crate::wire::compress::Compression;
 use peer::{
@@ -103,6 +106,34 @@ fn strangers_are_named_and_final() {
         let peer = Peer::start(|_| vec![vec![Act::Raw(bytes)]]);
         let message = stopped(peer.partition().describe().unwrap_err());
         assert!(message.contains(words), "{message}");
+        peer.requests();
+    }
+}
+
+/// He says nothing before the call's time is almost over; what he gets then is a line end.
+#[test]
+fn a_stranger_who_waits_for_a_line_is_named() {
+    for (bytes, words) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Ok("it speaks HTTP. Mend the port")),
+        (b"<!DOCTYPE HTML>", Ok("it speaks HTTP. Mend the port")),
+        (b"-ERR unknown command\r\n", Ok("This is no Kafka port")),
+        (b"", Err("no answer in time (is it a Kafka port?")),
+    ] {
+        let peer = Peer::start(|_| vec![vec![Act::AfterLine(bytes)]]);
+        let mut deadline = Deadline::after_ms(2 * STRANGER_MS);
+        let security = Security::default();
+        let opened = Connected::open("127.0.0.1", peer.port, "test", &security, &mut deadline);
+        let Err(Failure { fault, .. }) = opened else { panic!("nobody answered") };
+        match words {
+            Ok(words) => {
+                let message = stopped(fault);
+                assert!(message.contains(words), "{message}");
+            }
+            Err(words) => {
+                let trouble = passing(fault);
+                assert!(trouble.problem.contains(words), "{trouble:?}");
+            }
+        }
         peer.requests();
     }
 }

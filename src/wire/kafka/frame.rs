@@ -67,6 +67,11 @@ impl FrameReader {
         assert!(self.filled_bytes <= self.bytes.len(), "more bytes than there was space for");
     }
 
+    /// Nothing has come since the start.
+    pub fn is_untouched(&self) -> bool {
+        self.filled_bytes == 0
+    }
+
     pub fn is_complete(&self) -> Result<bool, BadFrame> {
         Ok(self.wanted()?.is_empty())
     }

@@ -20,6 +20,8 @@ pub(super) enum Act {
     Mix(Vec<u8>),
     /// Writes so many bytes of the answer, and ends.
     Cut(Vec<u8>, usize),
+    /// Waits for the end of a line, writes these bytes, and ends.
+    AfterLine(&'static [u8]),
     /// Ends without a word.
     HangUp,
     /// Says nothing until the client leaves.
@@ -80,6 +82,12 @@ pub(super) fn serve(stream: &mut TcpStream, acts: Vec<Act>, requests: &mut Vec<V
             Act::Silence => {
                 assert!(stream.read(&mut [0]).is_ok_and(|count| count == 0));
                 return;
+            }
+            Act::AfterLine(bytes) => {
+                let mut line = [0; 4];
+                stream.read_exact(&mut line).unwrap();
+                assert_eq!(&line, b"\r\n\r\n");
+                return stream.write_all(bytes).unwrap();
             }
         }
     }

@@ -52,8 +52,8 @@ def test_peers(lab, warm, quick, figure):
     def plain(name: str, rows: int):
         return csvgen.plain(lab.dir / f"{name}.csv", rows).path
 
-    few, some, rows = (rows_for(quick, count) for count in (3_000, 100_000, 2_000_000))
-    csv, csv_some, csv_few = plain("in", rows), plain("some", some), plain("few", few)
+    few, some, more, rows = (rows_for(quick, count) for count in (3_000, 100_000, 300_000, 2_000_000))
+    csv, csv_more, csv_some, csv_few = plain("in", rows), plain("more", more), plain("some", some), plain("few", few)
     json_rows = rows_for(quick, 1_000_000)
     lines = lab.dir / "in.json"
     with open(lines, "w") as out:
@@ -71,7 +71,7 @@ def test_peers(lab, warm, quick, figure):
         contest.performance(json_rows, lines, warm, "gzip", 1),
         contest.performance(json_rows, lines, warm, "lz4", 1),
         contest.performance(json_rows, lines, warm, "lz4", 5),
-        contest.bento(some, csv_some, warm),
+        contest.bento(more, csv_more, warm),
         contest.python(some, csv_some, warm, "librdkafka", "Python on librdkafka"),
         contest.python(some, csv_some, warm, "generous", "Python, kafka-python, generous"),
         contest.python(few, csv_few, warm, "row", "Python, waiting per row"),

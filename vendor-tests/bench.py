@@ -185,8 +185,7 @@ def test_scale(lab, warm, full, quick, figure):
     csv = csvgen.plain(lab.dir / "in.csv", rows).path
     source_bytes = csv.stat().st_size
     key = lab.name("in") + ".csv"
-    lab.s3.api.upload_file(str(csv), lab.bucket, key)
-    csv.unlink()
+    lab.s3.take(lab.bucket, key, csv)
     topic = lab.topic(warm)
     log = warm.nodes[0].dir / "log" / f"{topic}-0"
     with HttpProxy(lab.s3.endpoint) as s3:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from .contest import Contestant
+from .job import BINARY
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg"
@@ -19,11 +20,10 @@ def machine() -> str:
     """What it ran on, and which code."""
     processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1]) >> 20
-    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-                            capture_output=True, text=True).stdout.strip()
+    product = subprocess.run([BINARY, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     busy = os.getloadavg()[0]
     return (f"{processor[1] if processor else platform.machine()}, {os.cpu_count()} cores, {memory} GiB, "
-            f"Linux {platform.release().split('-')[0]}; commit `{commit}`; load before it began {busy:.1f}")
+            f"Linux {platform.release().split('-')[0]}; `{product}`; load before it began {busy:.1f}")
 
 
 def table(contestants: list[Contestant]) -> str:

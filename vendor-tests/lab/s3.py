@@ -64,6 +64,12 @@ class S3:
             self.server.kill()
             shutil.rmtree(self.dir, ignore_errors=True)
 
+    def take(self, bucket: str, key: str, source: Path):
+        """Moves a large file to where versitygw keeps its objects, with an ETag as it notes one: an upload
+        of gigabytes takes minutes, and twice the disk."""
+        os.setxattr(source, "user.etag", b'"%032x"' % source.stat().st_size)
+        source.rename(self.dir / "data" / bucket / key)
+
     def put(self, bucket: str, key: str, source: Path | bytes) -> str:
         """Stores one object in one request and answers its ETag."""
         if isinstance(source, bytes):

@@ -198,7 +198,7 @@ def test_scale(lab, warm, full, quick, figure):
                 steps.append((end, time.monotonic() - began, run.status("VmRSS") or 0))
             time.sleep(0.02 if full else 0.001)
         run.kill()
-        first_seconds = time.monotonic() - began
+        first_seconds, first_cpu = time.monotonic() - began, run.cpu_seconds
         item = lab.item(job)
         held = log_bytes(log)
         began = time.monotonic()
@@ -222,7 +222,8 @@ def test_scale(lab, warm, full, quick, figure):
         lines.append(f"| {next_row:,} | {next_seconds:.1f} | {(next_row - row) / (next_seconds - seconds):,.0f} | {rss / 1024:.1f} |")
     lines += ["", f"Killed there, after {first_seconds:.1f} s, and started again: the first new record was there after "
               f"{resumed * 1000:.0f} ms, {asked / 1e6:.0f} of {source_bytes / 1e6:,.0f} MB were asked of S3 in {len(requests)} requests, "
-              f"the rest took {second_seconds:.1f} s: {first_seconds + second_seconds:.0f} s in all. {int(done['revision']):,} writes of the "
+              f"the rest took {second_seconds:.1f} s: {first_seconds + second_seconds:.0f} s in all, {first_cpu + run.cpu_seconds:.0f} s of "
+              f"CPU. {int(done['revision']):,} writes of the "
               f"checkpoint in all; peak of the second run {run.peak_kib / 1024:.1f} MiB; {log_bytes(log) / rows:.1f} bytes a row in the log. "
               f"`verify --headers` proved it in {proved:.1f} s."]
     for line in lines:

@@ -333,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_never_moves_on_is_given_up() {
+        let lab = lab();
+        let mut reads = 0;
+        let never = move |from| {
+            reads += 1;
+            assert!(reads < 100, "it is asked for ever");
+            Some(Ok(ReadTo::Offset(from)))
+        };
+        let script = Script { read: Some(Box::new(never)), ..Script::default() };
+        let stop = shown(&lab, &lab.item(), script, 0).unwrap_err();
+        let Stop::GaveUp { problem, .. } = stop else { panic!("{stop:?}") };
+        assert_eq!(problem, "Fetch at offset 0 brought nothing");
+    }
+
+    #[test]
+    fn a_reader_is_told_both_partitions() {
+        let main = Target { topic: "t".into(), partition: 7 };
+        let dead = Target { topic: "d".into(), partition: 0 };
+        let job = job_of(Job::reader("j".into(), "b:9092".into(), 2), &main, &dead);
+        assert_eq!((&job.target, job.dead_target()), (&main, Some(dead)));
+    }
+
+    #[test]
     fn an_item_that_lacks_something() {
         type Take = fn(&mut Checkpoint);
         let lab = lab();

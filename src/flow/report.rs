@@ -398,6 +398,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::flow::tests::golden::golden;
+    use crate::limits::REPORT_POINTS_MAX;
 
     /// Seconds and what is said then.
     fn made_of(lines: &[(u64, &str)]) -> Report {
@@ -531,5 +532,63 @@ mod tests {
         let text = report.runs.first().map(|run| run.text.as_str());
         assert_eq!(text, Some("2 problems:\n  - A is missing\n  - B is missing"));
         assert_eq!(report.foreign_lines, 1);
+    }
+
+    #[test]
+    fn shares_of_time_add_up() {
+        let spent = Spent {
+            source_ms: 1,
+            broker_ms: 2,
+            ledger_ms: 4,
+            braked_ms: 8,
+            metrics_ms: 16,
+            own_ms: 32,
+        };
+        assert_eq!(spent.sum_ms(), 63);
+    }
+
+    #[test]
+    fn a_log_of_many_jobs() {
+        let mut report = Report::default();
+        for number in 0..2 * REPORT_JOBS_MAX {
+            let said = format!("x  event=taken job_id=j{number} run_id=r");
+            report.line(&format!("2026-01-01T00:00:00.000Z INFO  {said}"));
+        }
+        let first: Vec<String> = (0..REPORT_JOBS_MAX).map(|number| format!("j{number}")).collect();
+        assert_eq!(report.job_ids, first);
+    }
+
+    /// The main lane's, whatever the other one says after it.
+    #[test]
+    fn the_source_and_the_partition_that_were_opened() {
+        let report = made_of(&[
+            (0, START),
+            (1, "x  event=source_open source=s2 source_bytes=800"),
+            (2, "x  event=tail lane=main topic=t2 partition=4"),
+            (3, "x  event=tail lane=dead topic=d partition=0"),
+        ]);
+        assert_eq!((report.source.as_deref(), report.source_bytes), (Some("s2"), 800));
+        let partition = (report.topic.as_deref(), report.partition.as_deref());
+        assert_eq!(partition, (Some("t2"), Some("4")));
+    }
+
+    /// Where a run begins and ends is kept of a log that is thinned out.
+    #[test]
+    fn the_points_of_a_long_log() {
+        let mut report = Report::default();
+        let mut line = |event: &str, row: usize| {
+            let said = format!("x  event={event} row={row} rows_here={row}");
+            report.line(&format!("2026-01-01T00:00:00.000Z INFO  {said}"));
+        };
+        (1..=REPORT_POINTS_MAX).for_each(|row| line("progress", row));
+        line("progress", 5_001);
+        line("sending", 5_003);
+        line("checkpointed", 5_004);
+        line("progress", 5_005);
+        line("progress", 5_006);
+        line("ended", 5_007);
+        report.finish();
+        let rows = report.points.iter().map(|point| point.row);
+        assert_eq!(rows.filter(|row| *row > 5_000).collect::<Vec<_>>(), [5_002, 5_005, 5_007]);
     }
 }

@@ -438,4 +438,89 @@ mod tests {
             );
         }
     }
+
+    const PRODUCER: Producer = Producer { id: 7, epoch: 1, base_record: 0, first_offset: 0 };
+
+    /// What is found behind row and record 5, and the record that breaks it.
+    fn seen(
+        which: Which,
+        by_rows: bool,
+        rows_have_gaps: bool,
+        see: impl FnOnce(&mut Found<'_>),
+    ) -> (u64, Option<i64>, Option<u64>) {
+        let target = Target { topic: "t".into(), partition: 0 };
+        let (item, lane) = (Checkpoint::default(), LaneItem::default());
+        let place = place(which, target, &item, &lane, None);
+        let mut found = Found {
+            place: &place,
+            producer: PRODUCER,
+            by_rows,
+            rows_have_gaps,
+            settled_row: 5,
+            last_row: 5,
+            last_ordinal: 5,
+            chained: None,
+            first_offset: None,
+            last_offset: None,
+            broken: None,
+        };
+        see(&mut found);
+        let broken = found.broken.map(|stop| match stop {
+            Stop::TailBroken { expected: 6, found, .. } => found,
+            stop => panic!("{stop:?}"),
+        });
+        (found.last_ordinal, found.last_offset, broken)
+    }
+
+    /// Rows by their numbers, at offsets from 0 on.
+    #[test]
+    fn rows_that_carry_no_sequence() {
+        type Case<'a> = (Which, bool, &'a [u64], (u64, Option<i64>, Option<u64>));
+        let (main, dead) = (Which::Main, Which::Dead);
+        let cases: [Case<'_>; 9] = [
+            (main, false, &[6, 7], (7, Some(1), None)),
+            (main, false, &[5], (5, None, Some(5))),
+            (main, false, &[7], (5, None, Some(7))),
+            // What is broken stays so, whatever follows.
+            (main, false, &[8, 6], (5, None, Some(8))),
+            (main, true, &[6, 9], (7, Some(1), None)),
+            (main, true, &[5, 6], (5, None, Some(5))),
+            (dead, true, &[5], (5, None, None)),
+            (dead, true, &[4, 9, 12], (7, Some(2), None)),
+            (dead, true, &[5, 6], (6, Some(1), None)),
+        ];
+        for (which, rows_have_gaps, rows, expected) in cases {
+            let outcome = seen(which, true, rows_have_gaps, |found| {
+                (0..).zip(rows).for_each(|(offset, row)| found.visit_row(offset, *row));
+            });
+            assert_eq!(outcome, expected, "{which:?} {rows_have_gaps} {rows:?}");
+        }
+    }
+
+    /// Of a batch of two records: only dead letters may lie before what the checkpoint counts.
+    #[test]
+    fn where_the_first_batch_of_a_tail_may_begin() {
+        let header = |base_sequence| BatchHeader {
+            base_offset: 40,
+            batch_bytes: 100,
+            attributes: 0,
+            last_offset_delta: 1,
+            max_timestamp_ms: 0,
+            producer_id: PRODUCER.id,
+            producer_epoch: PRODUCER.epoch,
+            base_sequence,
+            record_count: 2,
+        };
+        for (which, ordinal, expected) in [
+            (Which::Main, 6, (7, Some(41), None)),
+            (Which::Main, 5, (5, None, Some(5))),
+            (Which::Main, 7, (5, None, Some(7))),
+            (Which::Dead, 6, (7, Some(41), None)),
+            (Which::Dead, 5, (6, Some(41), None)),
+            (Which::Dead, 7, (5, None, Some(7))),
+        ] {
+            let outcome = seen(which, false, false, |found| found.visit(&header(ordinal - 1)));
+            assert_eq!(outcome, expected, "{which:?} {ordinal}");
+        }
+    }
 }

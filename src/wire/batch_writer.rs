@@ -498,6 +498,33 @@ mod tests {
         }
     }
 
+    /// Bytes that only grow when they are compressed, in batches that end at each byte around
+    /// their limit: at the first slice, and at one that follows.
+    #[test]
+    fn a_batch_may_end_at_its_last_byte() {
+        let high = |bytes: usize| noise(bytes, 3).into_iter().map(|byte| byte | 0x90).collect();
+        for compression in Compression::ALL {
+            let mut writer = BatchWriter::new(compression, 8_192, 7_680);
+            let mut alone = |bytes: usize| there_and_back(&mut writer, &[(None, high(bytes))])[0];
+            let largest = (6_900..7_400).map(&mut alone).max();
+            if compression == Compression::Gzip {
+                // Nine bits a byte, until that is too much: then as it is.
+                assert!(largest > Some(8_170), "{largest:?}");
+                assert!(alone(7_500) < 7_600);
+            }
+            let mut writer = BatchWriter::new(compression, 4_096, 3_584);
+            let first: Pair = (None, noise(1_500, 1));
+            let mut both = |bytes: usize| {
+                there_and_back(&mut writer, &[first.clone(), (None, noise(bytes, 2))])[0]
+            };
+            let largest = (2_350..2_600).map(&mut both).max();
+            if compression == Compression::Lz4 {
+                // The size of a block, and the end: what is left of the worst case is a header.
+                assert_eq!(largest, Some(4_096 - 7));
+            }
+        }
+    }
+
     #[test]
     fn too_large_is_judged_by_key_and_value_alone() {
         for compression in Compression::ALL {

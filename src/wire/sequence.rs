@@ -62,6 +62,8 @@ mod tests {
             (WRAP, 0, 0, WRAP + 1),
             (51, 50, 0, 51),
             (WRAP + 100, 0, 50, WRAP + 51),
+            // Four above it, and nearly a whole round below.
+            (3 * (WRAP / 2), 0, (1 << 30) + 3, 3 * (WRAP / 2) + 4),
             // As far from the one as from the other.
             (WRAP / 2 + 1, 0, 0, WRAP + 1),
         ] {

@@ -242,4 +242,42 @@ mod tests {
         assert_eq!(notes.left_out, 1_000 - 2 * half);
         assert_eq!(notes.last.back().map(|note| (note.at_ms, note.times)), Some((999, 3)));
     }
+
+    /// As many points as set it off, of which so many after the first are the first of a run.
+    fn thinned(beginnings: usize) -> Vec<u64> {
+        let mut points = Points::default();
+        for row in 0..REPORT_POINTS_MAX {
+            // Those that would be left out.
+            if row % 2 == 1 && row / 2 < beginnings {
+                points.run_begins();
+            }
+            points.add(0, row as u64, None, true);
+        }
+        points.iter().map(|point| point.row).collect()
+    }
+
+    #[test]
+    fn every_second_point_is_left_out() {
+        let half = REPORT_POINTS_MAX / 2;
+        let even: Vec<u64> = (0..half as u64).map(|index| 2 * index).collect();
+        assert_eq!(thinned(0), even);
+        // So many beginnings are kept too, and no more.
+        assert_eq!(thinned(half / 2).len(), half + half / 2);
+        let all: Vec<u64> = (0..half as u64).collect();
+        assert_eq!(thinned(half / 2 + 1), all);
+    }
+
+    #[test]
+    fn marks_become_one_only_when_they_are_too_many() {
+        let half = REPORT_MARKS_MAX as u64 / 2;
+        let mut marks = Marks::default();
+        for second in 0..half {
+            assert_eq!(marks.merged(0).len() as u64, 2 * second);
+            marks.add(second * 1_000, MarkKind::Retry);
+            marks.add(second * 1_000, MarkKind::Retry);
+        }
+        // A second apart is not near a second, and half as many are few enough.
+        assert_eq!(marks.merged(0).len() as u64, half);
+        assert!(marks.merged(0).iter().all(|mark| mark.count == 2));
+    }
 }

@@ -116,8 +116,70 @@ fn sends() {
             .act("connect", 7, Act::Take(700_000))
             .act("connect", 8, Act::Take(700_000))
             .run(),
+        Play::new("fewer rows a second than a batch has", &rows(60, &[]))
+            .job(|job| job.rows_per_second_max = Some(20))
+            .run(),
     ];
     held("sends", plays);
+}
+
+#[test]
+fn clients() {
+    let compat = || Script { guard: Some(Guard::TailOnly), ..Script::default() };
+    let plays = vec![
+        Play::new("from the compatibility client to ours", &rows(100, &[]))
+            .main(compat())
+            .stop_at(149)
+            .run()
+            .run(),
+        Play::new("from our client to the other one", &rows(100, &[]))
+            .stop_at(149)
+            .run()
+            .main(compat())
+            .run(),
+    ];
+    held("clients", plays);
+}
+
+#[test]
+fn figures() {
+    let with_metrics = |name, count| Play::new(name, &rows(count, &[])).with_metrics();
+    let plays = vec![
+        Play::new("dead letters of an earlier run", &rows(200, &[1, 199]))
+            .job(aside)
+            .with_metrics()
+            .stop_at(238)
+            .run()
+            .run(),
+        with_metrics("refused before a row is sent", 3).act("describe", 1, Act::Refuse).run(),
+        with_metrics("given up before a row is sent", 3)
+            .act("open", 1, Act::Fail("reset"))
+            .act("open", 2, Act::Fail("reset"))
+            .act("open", 3, Act::Fail("reset"))
+            .act("open", 4, Act::Fail("reset"))
+            .run(),
+        with_metrics("asked to stop", 300).stop_at(165).run(),
+        with_metrics("asked to stop after figures were lost", 300)
+            .main(replies(&[late(1)]))
+            .act("metrics", 1, Act::Fail(""))
+            .stop_at(165)
+            .run(),
+        with_metrics("complete after figures were lost", 100)
+            .main(replies(&[late(1)]))
+            .act("metrics", 1, Act::Fail(""))
+            .run(),
+        (3..40)
+            .fold(
+                with_metrics("a source that is slow to open, then silent", 600).act(
+                    "open",
+                    1,
+                    Act::Take(2_000),
+                ),
+                |play, read| play.act("read", read, Act::NotYet),
+            )
+            .run(),
+    ];
+    held("figures", plays);
 }
 
 #[test]
@@ -263,6 +325,11 @@ fn sources() {
             .act("read", 3, Act::NotYet)
             .act("read", 5, Act::Fail("reset"))
             .run(),
+        Play::new("a source that fails while answers are late", &rows(600, &[]))
+            .main(replies(&[late(9); 20]))
+            .act("read", 3, Act::Fail("reset"))
+            .act("read", 5, Act::Fail("reset"))
+            .run(),
         Play::new("a source that is replaced", &rows(300, &[]))
             .act("read", 3, Act::Fail("reset"))
             .act("open", 2, Act::Replace)
@@ -322,6 +389,12 @@ fn topics() {
         Play::new("a topic that keeps less than a long source", &rows(600, &[]))
             .main(Script { settings: Some(keeps(500)), ..Script::default() })
             .run(),
+        Play::new(
+            "a topic that keeps less than a source whose last line is open",
+            "id,name\n1,a\n2,b",
+        )
+        .main(Script { settings: Some(keeps(20)), ..Script::default() })
+        .run(),
         Play::new("a cluster that has a name", &rows(3, &[]))
             .main(Script {
                 describe: Some(Box::new(move |()| Some(Ok(named())))),

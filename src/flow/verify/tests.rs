@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::{Asked, Depth, Difference, Found, Verdict};
+use super::{Asked, Depth, Difference, Found, Verdict, is_deleted};
 use crate::flow::job::Job;
 use crate::flow::ports::{Fault, Guard, Ledger, Mark, ReadTo};
 use crate::flow::run;
@@ -12,7 +12,7 @@ use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, TEN_ROWS};
 use crate::limits::{PROGRESS_MS, SHORT_LOG_PATIENCE_MS};
 use crate::settings::OnBadRow;
 use crate::stop::{EXIT_AGAIN, EXIT_MEND, Stop};
-use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
+use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf, Status};
 
 fn many_rows(count: usize) -> String {
     let rows = (1..=count).map(|row| format!("{row},\"na\"\"me\n{row}\",\n"));
@@ -231,6 +231,22 @@ fn what_retention_has_deleted_is_not_missing() {
     for depth in [Depth::Full, Depth::Headers] {
         let proof = lab.verify(depth, false).unwrap();
         assert_eq!((proof.verdict(), proof.main.deleted), (Verdict::Undecided, 10), "{depth:?}");
+    }
+}
+
+#[test]
+fn a_partition_that_begins_behind_the_job() {
+    for (first_offset, adopted, start, deleted) in [
+        (Some(3), 0, 3, false),
+        (Some(3), 0, 4, true),
+        // Where the item does not say it: from the identity on.
+        (None, 0, 5, false),
+        (None, 0, 6, true),
+        // Where the Python processor's first row lay is not known.
+        (Some(9), 1, 2, true),
+    ] {
+        let lane = LaneItem { first_offset, ..LaneItem::default() };
+        assert_eq!(is_deleted(&lane, adopted, start, 5), deleted, "{first_offset:?} {start}");
     }
 }
 
@@ -596,23 +612,30 @@ fn a_bad_row_among_the_adopted_ones() {
 }
 
 /// Records around the largest that a batch takes, key included: the proof draws the line where
-/// the copy drew it.
+/// the copy drew it, to the byte.
 #[test]
 fn rows_too_large_to_be_records() {
-    let lengths = (1..120).chain(1_650..1_800);
-    let rows = lengths.enumerate().map(|(row, length)| format!("{row},{}\n", "n".repeat(length)));
-    let text = "id,name\n".to_owned() + &rows.collect::<String>();
-    let lab = Lab::new(&text)
-        .with(|job| {
-            job.on_bad_row = OnBadRow::SetAside { topic: "dead".to_owned() };
-            job.key_column = Some("name".to_owned());
-        })
-        .load();
-    let proof = lab.full();
-    assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
-    let dead = proof.dead.as_ref().unwrap().records;
-    assert!((10..140).contains(&dead), "{dead}");
-    assert_eq!(proof.main.records + dead, 119 + 150);
+    for (key_column, large) in [(Some("name"), 1_650..1_800), (None, 3_350..3_560)] {
+        let lengths: Vec<usize> = (1..120).chain(large).collect();
+        let rows = lengths.iter().enumerate();
+        let rows = rows.map(|(row, length)| format!("{row},{}\n", "n".repeat(*length)));
+        let text = "id,name\n".to_owned() + &rows.collect::<String>();
+        let lab = Lab::new(&text)
+            .with(|job| {
+                job.on_bad_row = OnBadRow::SetAside { topic: "dead".to_owned() };
+                job.key_column = key_column.map(str::to_owned);
+            })
+            .load();
+        let proof = lab.full();
+        assert_eq!(proof.verdict(), Verdict::Proved, "{proof:?}");
+        let dead = proof.dead.as_ref().unwrap().records;
+        assert!((10..200).contains(&dead), "{dead}");
+        assert_eq!(proof.main.records + dead, lengths.len() as u64);
+        let bytes = |entry: &Entry| entry.value.len() + entry.key.as_ref().map_or(0, Vec::len);
+        let largest = lab.entries("t").iter().map(bytes).max().unwrap() as u64;
+        let bytes_max = lab.item().main.record_bytes_max.unwrap();
+        assert!(largest == bytes_max || key_column.is_some(), "{largest}");
+    }
 }
 
 /// Records without a number: the row that each names tells its place.

@@ -520,4 +520,22 @@ mod tests {
         let (found, expected, _) = walked(&[control]);
         assert_eq!((found.others, found.records, expected), (0, 0, 1), "a control batch");
     }
+
+    /// Each record once, whatever offsets are left out between two; none after a stop.
+    #[test]
+    fn records_that_are_shown_again() {
+        let lab = Lab::new(TEN_ROWS);
+        lab.with_ports(|ports| {
+            let mut run = Run::new(&lab.job, ports);
+            let mut walk = Walk::new(Which::Main, Vec::new(), "s".to_owned(), 0, None);
+            for (offset, others) in [(5, 1), (5, 1), (4, 1), (6, 2), (9, 3), (8, 3)] {
+                Walker { walk: &mut walk, run: &mut run }.record(offset, None, Some(b"theirs"));
+                assert_eq!(walk.found.others, others, "{offset}");
+            }
+            walk.stop = Some(Stop::Interrupted { by: "SIGTERM" });
+            Walker { walk: &mut walk, run: &mut run }.record(10, None, Some(b"theirs"));
+            assert_eq!((walk.found.others, walk.next_offset), (3, 10));
+            assert_eq!(walk.stop, Some(Stop::Interrupted { by: "SIGTERM" }));
+        });
+    }
 }

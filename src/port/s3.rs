@@ -122,6 +122,10 @@ impl Terms for Stripes<'_> {
     }
 
     fn judge(&self, from: u64, to: u64, head: &Head<'_>) -> Result<(), Fault> {
+        // It would count more than its length says, and stand among the bytes of the object.
+        if head.header("transfer-encoding").is_some() {
+            return Err(Fault::passing("a read ahead is answered in chunks"));
+        }
         let headers = Headers {
             content_length: head.header("content-length"),
             content_range: head.header("content-range"),

@@ -105,7 +105,12 @@ impl Ahead {
                     Some(Stripe::new(self.next, to, terms.request(&self.way, self.next, to)?));
                 self.next = to;
             }
+            let is_new = lane.stream.is_none();
             lane.advance(&self.way, terms, None)?;
+            // Connecting takes its time: one in a look, so that a call keeps to its own.
+            if is_new && lane.stream.is_some() {
+                break;
+            }
         }
         Ok(())
     }
@@ -115,7 +120,7 @@ impl Ahead {
         let Some(lane) = self.lanes.get_mut(self.front) else { return 0 };
         let Some(stripe) = lane.stripe.as_mut() else { return 0 };
         let Some(end) = stripe.end else { return 0 };
-        let ready = lane.space.get(stripe.taken..stripe.filled).unwrap_or_default();
+        let ready = &lane.space[stripe.taken..stripe.filled];
         let count = ready.len().min(buffer.len());
         buffer[..count].copy_from_slice(&ready[..count]);
         stripe.taken += count;
@@ -220,7 +225,7 @@ impl Stripe {
 
     /// Where the body ends, once the head is here.
     fn judge(&mut self, space: &[u8], terms: &dyn Terms) -> Result<Option<usize>, Fault> {
-        let head = Head::parse(space.get(..self.filled).unwrap_or_default())
+        let head = Head::parse(&space[..self.filled])
             .map_err(|_| Fault::passing("this is no answer of HTTP/1.1"))?;
         let Some(head) = head else { return Ok(None) };
         terms.judge(self.from, self.to, &head)?;

@@ -24,6 +24,8 @@ enum Act {
     },
     /// These bytes in its place.
     Say(&'static str),
+    /// The answer, which calls itself a row of chunks.
+    Chunks,
     /// The answer, and something behind it.
     More,
     /// That of another object.
@@ -76,7 +78,11 @@ fn answer(mut stream: TcpStream, object: &Object) {
             ("206 Part", format!("Content-Range: {range}\r\n"))
         };
         let closing = matches!(act, Act::Close { announced: true });
-        let close = if closing { "Connection: close\r\n" } else { "" };
+        let close = match act {
+            Act::Chunks => "Transfer-Encoding: chunked\r\n",
+            _ if closing => "Connection: close\r\n",
+            _ => "",
+        };
         let etag = if matches!(act, Act::Another) { "other" } else { "e" };
         let length = to - from;
         let head = format!(
@@ -84,7 +90,7 @@ fn answer(mut stream: TcpStream, object: &Object) {
         );
         let whole = [head.as_bytes(), &object.bytes[from..to]].concat();
         let (written, goes_on) = match act {
-            Act::Answer | Act::Another => (stream.write_all(&whole), true),
+            Act::Answer | Act::Another | Act::Chunks => (stream.write_all(&whole), true),
             Act::Cut => (stream.write_all(&whole[..whole.len() / 2]), false),
             Act::Close { .. } => (stream.write_all(&whole), false),
             Act::Say(words) => (stream.write_all(words.as_bytes()), true),
@@ -211,7 +217,8 @@ fn stripes_come_in_order() {
 #[test]
 fn what_goes_wrong_ends_it_at_a_byte() {
     const SLOW: &str = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n";
-    let cases: [(&str, Mishap); 6] = [
+    let cases: [(&str, Mishap); 7] = [
+        ("answered in chunks", |n| if n == 9 { Act::Chunks } else { Act::Answer }),
         ("the connection was closed before all had come", |n| {
             if n == 9 { Act::Cut } else { Act::Answer }
         }),

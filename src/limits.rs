@@ -53,7 +53,8 @@ pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
 pub const BROKER_PATIENCE_MS: u64 = 20_000;
 /// A log end below the checkpoint may be a deposed leader's, for this long.
 pub const SHORT_LOG_PATIENCE_MS: u64 = 20_000;
-/// A topic that does not exist may be new, for this long.
+/// A topic that does not exist may be new, for this long; one that was there is waited for as a
+/// broker is.
 pub const NEW_TOPIC_PATIENCE_MS: u64 = 10_000;
 /// After a silence longer than this, the tail is read again before a send.
 pub const SILENCE_MS: u64 = 10 * 60 * 1000;

@@ -68,6 +68,11 @@ impl Place {
         }
     }
 
+    /// An earlier run began here, or this one was told of the partition.
+    fn was_there(&self) -> bool {
+        !self.producers.is_empty() || self.described.is_some()
+    }
+
     /// What other clients do when a sequence is refused; here only as a defect on purpose.
     pub fn bump_epoch(&mut self) {
         let landed = self.landed;
@@ -105,13 +110,18 @@ fn describe_patiently(run: &mut Run<'_, '_>, place: &Place) -> Result<Described,
     let mut patience = Patience::new(Peer::Broker);
     let began_ms = run.now().monotonic_ms;
     loop {
-        let trouble = match run.broker(place.which).describe() {
+        let mut trouble = match run.broker(place.which).describe() {
             Ok(described) => return same_partition(place, described),
             Err(Fault::Final(stop)) => return Err(*stop),
             Err(Fault::Passing(trouble)) => trouble,
         };
         let elapsed_ms = run.now().monotonic_ms.saturating_sub(began_ms);
         match &trouble.missing {
+            // A broker that comes back does not know its topics yet.
+            Some(_) if place.was_there() => {
+                trouble.problem += ". It was there before: a broker that has just started may not know it yet; if it was deleted, load the source under a new JOB_ID";
+                patience.wait(run, &trouble)?;
+            }
             Some(missing) if elapsed_ms >= NEW_TOPIC_PATIENCE_MS => {
                 return Err(self::missing(run.job, &place.target, Some(missing)));
             }

@@ -39,6 +39,7 @@ fn late(looks: u32) -> Reply {
 const LOST: Reply = Reply::Lost { appended: true };
 /// More than an item keeps.
 const LONG: &str = "word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; word after word, of which the last are lost; ";
+const NO_TOPIC: Reply = Reply::Refused { error_code: 3 };
 const DROPPED: Reply = Reply::Lost { appended: false };
 
 #[test]
@@ -422,6 +423,23 @@ fn partitions() {
             ..Script::default()
         }
     };
+    // After so many looks it is not there, for so many.
+    let gone = |after: u32, looks: u32| {
+        let mut look = 0;
+        Script {
+            describe: Some(Box::new(move |()| {
+                look += 1;
+                let trouble = Trouble {
+                    problem: "no such topic (3)".into(),
+                    missing: Some(Missing::Topic),
+                    pause_ms: 0,
+                };
+                let is_gone = look > after && look - after <= looks;
+                is_gone.then_some(Err(Fault::Passing(trouble)))
+            })),
+            ..Script::default()
+        }
+    };
     // The end of the log as its leader knows it, and as it is shown: so many looks later.
     let lagging = |looks: u32| {
         let mut left = looks;
@@ -451,6 +469,15 @@ fn partitions() {
     let plays = vec![
         stopped("others write before a resume").others_write("t").run(),
         Play::new("a topic that comes and goes", &rows(100, &[])).main(missing(5)).run(),
+        Play::new("a topic that was never there", &rows(100, &[])).main(gone(0, u32::MAX)).run(),
+        Play::new("a topic that goes before an identity is stored", &rows(100, &[]))
+            .main(gone(1, u32::MAX))
+            .run(),
+        Play::new("a topic that goes in mid-run", &rows(100, &[]))
+            .main(Script { replies: vec![Reply::AsItIs, NO_TOPIC], ..gone(2, u32::MAX) })
+            .run(),
+        stopped("a topic that the broker does not know yet").main(gone(0, 5)).run(),
+        stopped("a topic that is gone in mid-job").main(gone(0, u32::MAX)).run(),
         Play::new("a log end that is shown late", &rows(100, &[]))
             .stop_at(165)
             .run()

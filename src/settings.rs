@@ -205,6 +205,8 @@ pub struct Aws {
     pub secrets_endpoint: Option<String>,
     pub variant: Variant,
     pub requester_pays: bool,
+    /// `None`: the object's latest.
+    pub s3_version_id: Option<String>,
     /// Whether several connections may read the object, where one brings too little.
     pub read_ahead: bool,
     /// Whether to watch for the notice that a Spot instance has to go.

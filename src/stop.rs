@@ -80,6 +80,8 @@ pub enum Stop {
         source: String,
         pinned: String,
         now: String,
+        /// The pinned one's, where it can still be asked for.
+        version_id: Option<String>,
     },
     BadRow {
         row: u64,
@@ -290,10 +292,19 @@ impl fmt::Display for Stop {
                 }
                 write!(f, "\nStart again with the first values, or give a new JOB_ID to a new load")
             }
-            Stop::SourceReplaced { source, pinned, now } => write!(
-                f,
-                "{source} was replaced since the job began: its ETag was {pinned}, now it is {now}. Nothing was sent from the new one. Load it under a new JOB_ID, or restore the old version"
-            ),
+            Stop::SourceReplaced { source, pinned, now, version_id } => {
+                write!(
+                    f,
+                    "{source} was replaced since the job began: its ETag was {pinned}, now it is {now}. Nothing was sent from the new one. Load it under a new JOB_ID, or "
+                )?;
+                match version_id {
+                    None => f.write_str("restore the old version"),
+                    Some(version_id) => write!(
+                        f,
+                        "go on with the old version, if the bucket keeps it: S3_VERSION_ID={version_id}"
+                    ),
+                }
+            }
             Stop::BadRow { row, byte_offset, why, aside } => {
                 write!(
                     f,

@@ -116,6 +116,7 @@ fn job(compression: Compression) -> Job {
     Job {
         job_id: "allocations".into(),
         source: "file:/rows.csv".into(),
+        source_version: None,
         target: Target { topic: "rows".into(), partition: 0 },
         bootstrap: String::new(),
         csv: Csv {

@@ -106,7 +106,7 @@ def test_sigkill_at_random_moments(lab, brokers, version, full, rng, figure):
         kills += code == KILLED
         ends.add(log_range(cluster.bootstrap, job.settings["KAFKA_TOPIC"])[1])
     assert lab.item(job)["last_line"] < rows, "the job ended before the kills did: lower the rate"
-    job.until_complete(MAX_ROWS_PER_SECOND=None)
+    job.until_complete(seconds=1800, MAX_ROWS_PER_SECOND=None)
     verdict = lab.proved(job, table, cluster)
     assert lab.item(job)["total_sent"] == rows
     assert len(ends) > count // 4, "too few kills came while it sent"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab import csvgen
+from lab import compare, csvgen
 from lab.ground import wait_until
 from lab.paced import Paced
 
@@ -43,6 +43,21 @@ def test_several_connections_read_one_object(lab, wide, relay, figure):
     assert way.connections >= 7, "the first one, and six that read ahead"
     rate = wide.path.stat().st_size / run.elapsed / 1e6
     figure(f"{way.connections} connections, {way.requests} requests: {rate:.1f} MB/s where one brings {PACE / 1e6:.0f}")
+
+
+def test_a_version_is_read_ahead_too(lab, wide, relay):
+    """Each request names it: the object that has taken its place since is not even of its length."""
+    bucket = lab.name("versions")
+    lab.s3.api.create_bucket(Bucket=bucket)
+    lab.s3.api.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = lab.s3.api.put_object(Bucket=bucket, Key="in.csv", Body=wide.path.read_bytes())["VersionId"]
+    lab.s3.api.put_object(Bucket=bucket, Key="in.csv", Body=b"id\n1\n")
+    way = relay()
+    job = lab.job("in.csv", lab.topic(), S3_BUCKET=bucket, S3_VERSION_ID=old, AWS_ENDPOINT_URL_S3=f"http://{way.address}")
+    run = job.run(seconds=300)
+    assert "one connection brings less than can be taken" in run.err and way.connections >= 7
+    verdict = compare.judge(wide.rows(), lab.records(job), f"s3://{bucket}/in.csv")
+    assert verdict.clean, str(verdict)
 
 
 def test_switched_off(lab, wide, relay):

@@ -2,6 +2,7 @@
 versitygw and moto as S3, ministack and moto as DynamoDB.
 """
 
+import json
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from lab.consumer import log_range
 from lab.httpproxy import Answer, HttpProxy, LoseAnswer
 from lab.job import AGAIN, MEND
 from lab.moto import Moto
+from lab.s3 import client
 
 _plain = TypeDeserializer().deserialize
 
@@ -136,6 +138,109 @@ def test_a_version_is_recorded_and_a_replaced_object_refused(lab, aws, job):
     if aws.s3.head_object(Bucket=aws.bucket, Key=task.settings["S3_KEY"])["ETag"] == head["ETag"]:
         task.run()
         proved(lab, task, table)
+
+
+def versioned(aws, key, *bodies, bucket=None):
+    """The names that the versions of an object have, in their order."""
+    bucket = bucket or aws.bucket
+    aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return [aws.s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"] for body in bodies]
+
+
+def test_a_job_goes_on_with_the_version_that_it_was_begun_with(lab, aws, job, figure):
+    """Killed in its middle, and the object replaced: the message names the setting, and with it the old bytes come."""
+    table = csvgen.varied(lab.dir / "in.csv", 30_000, columns=3, seed=73)
+    key = f"{lab.name('in')}.csv"
+    old, = versioned(aws, key, table.path.read_bytes())
+    task = job(None, key)
+    run = task.start(MAX_ROWS_PER_SECOND=5_000, LEASE_SECONDS=1)
+    while run.alive() and (aws.item(task) or {}).get("last_line", 0) == 0:
+        time.sleep(0.05)
+    run.kill()
+    new, = versioned(aws, key, b"id\n7\n")
+    sent = end_of(lab, task)
+    assert 0 < sent < 30_000
+    says(task.run(expect=MEND), "was replaced", f"S3_VERSION_ID={old}")
+    says(task.run(S3_VERSION_ID=new, expect=MEND), f"S3_VERSION_ID: begun with {old}, now {new}")
+    assert end_of(lab, task) == sent
+    seen = []
+    with HttpProxy(aws.s3_endpoint, lambda request: seen.append(request.path)) as s3:
+        task.run(S3_VERSION_ID=old, AWS_ENDPOINT_URL_S3=s3.endpoint)
+    assert seen and all(path.endswith(f"?versionId={old}") for path in seen), seen
+    proved(lab, task, table)
+    item = aws.item(task)
+    assert (item["status"], item["version_id"]) == ("COMPLETED", old)
+    says(task.run("verify", expect=MEND), f"S3_VERSION_ID={old}")
+    task.run("verify", S3_VERSION_ID=old)
+    says(task.run(S3_VERSION_ID=old), "already complete")
+    figure(f"{aws.name}: killed after {sent} rows, {len(seen)} requests for the old version: {item['total_sent']} rows")
+
+
+def test_one_version_of_an_object(lab, aws, job):
+    """The one that is asked for, from the first row on."""
+    key = f"{lab.name('in')}.csv"
+    old, new = versioned(aws, key, b"id\n1\n", b"id\n1\n2\n")
+    for version, rows in [(old, 1), (new, 2)]:
+        task = job(None, key, S3_VERSION_ID=version)
+        says(task.run("check"), f"s3://{aws.bucket}/{key}")
+        task.run()
+        assert end_of(lab, task) == rows and aws.item(task)["version_id"] == version
+
+
+def test_what_is_from_before_the_bucket_kept_versions(lab, aws, job):
+    """It is called null, and a job that was begun with it then goes on with it."""
+    bucket, key = f"before-{time.time_ns():x}", "in.csv"
+    aws.s3.create_bucket(Bucket=bucket)
+    table = csvgen.varied(lab.dir / "in.csv", 20_000, columns=3, seed=74)
+    aws.s3.put_object(Bucket=bucket, Key=key, Body=table.path.read_bytes())
+    task = job(None, key, S3_BUCKET=bucket, CHECKPOINT_INTERVAL=1000)
+    run = task.start(MAX_ROWS_PER_SECOND=5_000)
+    while run.alive() and (aws.item(task) or {}).get("last_line", 0) == 0:
+        time.sleep(0.05)
+    run.terminate()
+    assert run.wait() == AGAIN, run.said
+    new, = versioned(aws, key, b"id\n1\n", bucket=bucket)
+    says(task.run(expect=MEND), "was replaced", "restore the old version")
+    says(task.run(S3_VERSION_ID=new, expect=MEND), "S3_VERSION_ID: begun with null")
+    task.run(S3_VERSION_ID="null")
+    proved(lab, task, table)
+    assert aws.item(task)["status"] == "COMPLETED"
+
+
+def test_versions_that_can_not_be_read(lab, aws, job):
+    key = f"{lab.name('in')}.csv"
+    old, = versioned(aws, key, b"id\n1\n")
+    other, = versioned(aws, f"{lab.name('in')}.csv", b"id\n1\n")
+    mark = aws.s3.delete_object(Bucket=aws.bucket, Key=key)["VersionId"]
+    # To moto a delete marker is no version.
+    of_mark = "no such version" if aws.name == "moto" else "delete marker"
+    for version, words in [(other, "no such version"), ("no-such-version", "version"), (mark, of_mark)]:
+        says(job(None, key, S3_VERSION_ID=version).run(expect=MEND), f"{key}?versionId={version}: S3 answers", words,
+             "set S3_VERSION_ID to one that aws s3api list-object-versions")
+    # Deleted, and yet there.
+    says(job(None, key).run(expect=MEND), "NoSuchKey", "S3_VERSION_ID")
+    task = job(None, key, S3_VERSION_ID=old)
+    task.run()
+    assert end_of(lab, task) == 1
+
+
+@pytest.mark.parametrize("aws", ["moto"], indirect=True)
+def test_a_version_needs_its_own_permission(lab, aws, job):
+    """The one that docs/operations.md names, in place of the other."""
+    key = f"{lab.name('in')}.csv"
+    version, = versioned(aws, key, b"id\n1\n")
+    iam = client("iam", aws.s3_endpoint, aws.identity)
+    iam.create_user(UserName="narrow")
+    keys = iam.create_access_key(UserName="narrow")["AccessKey"]
+    for action, settings, other in [("s3:GetObject", {"S3_VERSION_ID": version}, "s3:GetObjectVersion"),
+                                    ("s3:GetObjectVersion", {}, "s3:GetObject")]:
+        iam.put_user_policy(UserName="narrow", PolicyName="narrow", PolicyDocument=json.dumps({
+            "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [action, "dynamodb:*"], "Resource": "*"}]}))
+        narrow = {"AWS_ACCESS_KEY_ID": keys["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"]}
+        says(job(None, key, **narrow, **settings).run(expect=MEND), f"Allow {other} on arn:aws:s3:::{aws.bucket}/{key}")
+        task = job(None, key, **narrow, **({} if settings else {"S3_VERSION_ID": version}))
+        task.run()
+        assert end_of(lab, task) == 1
 
 
 def test_what_is_not_there(lab, aws, job):

@@ -218,6 +218,7 @@ fn job(compression: Compression) -> Job {
     Job {
         job_id: "bench".into(),
         source: "s3://bench/rows.csv".into(),
+        source_version: None,
         target: Target { topic: "rows".into(), partition: 0 },
         bootstrap: String::new(),
         csv: Csv {

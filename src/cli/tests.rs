@@ -97,6 +97,7 @@ fn a_run_on_aws() {
         secrets_endpoint: None,
         variant: Variant::default(),
         requester_pays: false,
+        s3_version_id: None,
         read_ahead: true,
         spot_notice: true,
         variables: AwsVariables::default(),
@@ -117,11 +118,12 @@ fn aws_without_a_region_and_keys_of_ours() {
     };
     assert_eq!(aws("", "").region, None);
     let variables = "AWS_PROFILE=load HOME=/h AWS_USE_FIPS_ENDPOINT=TRUE AWS_USE_DUALSTACK_ENDPOINT=true \
-        S3_REQUEST_PAYER=requester AWS_ENDPOINT_URL=http://a:1 AWS_ENDPOINT_URL_STS=http://b:2/ \
+        S3_REQUEST_PAYER=requester S3_VERSION_ID=v_1 AWS_ENDPOINT_URL=http://a:1 AWS_ENDPOINT_URL_STS=http://b:2/ \
         AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/secret";
     let found = aws(variables, "--aws-profile other");
     assert_eq!(found.variant, Variant { fips: true, dual_stack: true });
     assert!(found.requester_pays);
+    assert_eq!(found.s3_version_id.as_deref(), Some("v_1"));
     for (name, value) in [
         ("AWS_PROFILE", "other"),
         ("HOME", "/h"),
@@ -323,6 +325,11 @@ fn what_is_wrong_is_said() {
             "S3_KEY=k",
             "",
             "SOURCE=orders.csv and S3_KEY=k name different sources; unset one of them",
+        ),
+        (
+            "S3_VERSION_ID=v",
+            "",
+            "S3_VERSION_ID is set, and SOURCE=orders.csv is no object of S3; unset one of them",
         ),
         (
             "DYNAMODB_TABLE=t",

@@ -141,6 +141,14 @@ pub(super) fn source(values: &mut Values) -> Option<SourceAt> {
         return from_parts;
     };
     let source = source_at(&whole.origin, &whole.text, values)?;
+    if let (SourceAt::File(_), Some(version)) = (&source, values.get("S3_VERSION_ID")) {
+        let origin = &version.origin;
+        values.problem(format!(
+            "{origin} is set, and {}={} is no object of S3; unset one of them",
+            whole.origin,
+            shown(&whole.text)
+        ));
+    }
     let (bucket, key) = match &source {
         SourceAt::S3 { bucket, key } => (bucket.as_str(), key.as_str()),
         SourceAt::File(_) => ("", ""),
@@ -509,6 +517,7 @@ pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws 
             fips: is("AWS_USE_FIPS_ENDPOINT", "true"),
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),
         },
+        s3_version_id: values.text("S3_VERSION_ID").map(str::to_owned),
         requester_pays: is("S3_REQUEST_PAYER", "requester"),
         read_ahead: !is("S3_READ_AHEAD", "off"),
         spot_notice: !is("SPOT_NOTICE", "off"),

@@ -186,6 +186,7 @@ impl<'a> Services<'a> {
         let place = Place {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
+            version_id: self.aws.s3_version_id.clone(),
             region: self.region.clone(),
             endpoint: self.aws.s3_endpoint.clone(),
             variant: self.aws.variant,

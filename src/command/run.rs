@@ -106,6 +106,7 @@ pub(crate) fn job(settings: &Settings, rows_max: Option<u64>) -> Result<Job, Box
     Ok(Job {
         job_id: settings.job_id.clone(),
         source: source_name(&settings.source)?,
+        source_version: settings.aws.as_ref().and_then(|aws| aws.s3_version_id.clone()),
         target: Target { topic: settings.topic.clone(), partition: settings.partition },
         bootstrap: servers.join(","),
         csv: settings.csv.clone(),

@@ -1,5 +1,6 @@
 //! What a run is asked to do, and which of it may never change within a job.
 
+use super::ports::Pin;
 use crate::limits::{ROW_BYTES_CEILING, ROW_BYTES_MAX};
 use crate::settings::{Csv, Header, OnBadRow};
 use crate::stop::{Difference, Stop};
@@ -24,6 +25,8 @@ pub struct Job {
     pub job_id: String,
     /// As records name it: `s3://bucket/key`, or `file:` and an absolute path.
     pub source: String,
+    /// The version of the object that was asked for; `None`: the latest.
+    pub source_version: Option<String>,
     pub target: Target,
     /// Only for the command that a message suggests.
     pub bootstrap: String,
@@ -48,6 +51,16 @@ pub struct Job {
 }
 
 impl Job {
+    /// There is another source now in the place of the pinned one.
+    pub(super) fn source_replaced(&self, pin: &Pin, now: String) -> Stop {
+        Stop::SourceReplaced {
+            source: self.source.clone(),
+            pinned: pin.etag.clone(),
+            now,
+            version_id: pin.version_id.clone().filter(|_| self.source_version.is_none()),
+        }
+    }
+
     pub fn dialect(&self) -> Dialect {
         Dialect { delimiter: self.csv.delimiter, quote: self.csv.quote }
     }
@@ -65,6 +78,7 @@ impl Job {
         Job {
             job_id,
             source: String::new(),
+            source_version: None,
             target: Target { topic: String::new(), partition: 0 },
             bootstrap,
             csv: Csv {
@@ -173,6 +187,10 @@ impl Job {
             }
         };
         compare("source", item.source.clone(), self.source.clone());
+        // Asked for by its version, the object has to be the one that the job was begun with.
+        if let Some(now) = self.source_version.clone().filter(|_| item.etag.is_some()) {
+            compare("S3_VERSION_ID", Some(version_of(item).to_owned()), now);
+        }
         compare("KAFKA_TOPIC", item.main.topic.clone(), self.target.topic.clone());
         compare(
             "KAFKA_PARTITION",
@@ -192,6 +210,11 @@ impl Job {
         }
         found
     }
+}
+
+/// S3 calls `null` what is from before the bucket kept versions.
+fn version_of(item: &Checkpoint) -> &str {
+    item.version_id.as_deref().unwrap_or("null")
 }
 
 fn pinned<'a>(item: &'a Checkpoint, name: &str) -> Result<&'a str, Stop> {
@@ -283,6 +306,36 @@ mod tests {
         // As `printf abc | sha256sum` has it.
         let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest(b"abc"), format!("sha256:{sum}"));
+    }
+
+    #[test]
+    fn a_version_that_is_asked_for_is_the_one_that_the_job_was_begun_with() {
+        // Asked for, begun with (`None`: nothing was), refused.
+        let cases = [
+            (None, Some(Some("v")), false),
+            (None, Some(None), false),
+            (Some("v"), Some(Some("v")), false),
+            (Some("v"), Some(Some("w")), true),
+            (Some("v"), Some(None), true),
+            (Some("v"), None, false),
+            (Some("null"), Some(None), false),
+            (Some("null"), Some(Some("v")), true),
+        ];
+        for (asked_for, begun_with, refused) in cases {
+            let job = Job {
+                source_version: asked_for.map(str::to_owned),
+                ..Job::reader("j".into(), String::new(), 1)
+            };
+            let item = Checkpoint {
+                etag: begun_with.map(|_| "e".into()),
+                version_id: begun_with.flatten().map(str::to_owned),
+                ..Checkpoint::default()
+            };
+            let found = job.differences(&item);
+            let names: Vec<&str> = found.iter().map(|difference| difference.name).collect();
+            let expected: &[&str] = if refused { &["S3_VERSION_ID"] } else { &[] };
+            assert_eq!(names, expected, "{asked_for:?} {begun_with:?}");
+        }
     }
 
     #[test]

@@ -236,8 +236,7 @@ mod tests {
     #[test]
     fn figures_are_of_the_time_since_the_call_before() {
         let mut meter = Meter { moved_ms: 900, ..Meter::default() };
-        let failed =
-            Stop::SourceReplaced { source: "s".into(), pinned: "a".into(), now: "b".into() };
+        let failed = Stop::BadSource { source: "s".into(), problem: "no".into() };
         let at = |meter: &Meter, now: Summary, stop: Option<&Stop>| {
             told(&meter.values(&now, 1_000, stop))
         };

@@ -102,7 +102,7 @@ pub fn replaced(run: &mut Run<'_, '_>, pin: &Pin) -> Stop {
         Ok(Opened::Open(now)) => now.etag,
         Ok(Opened::Replaced) | Err(_) => "not to be had".to_owned(),
     };
-    Stop::SourceReplaced { source: run.job.source.clone(), pinned: pin.etag.clone(), now }
+    run.job.source_replaced(pin, now)
 }
 
 /// The run that may be at work on the job. Any status but `IN_PROGRESS` is released, and the

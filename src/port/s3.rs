@@ -6,7 +6,7 @@
 //!                                               └ cut, or silent for SOURCE_SILENCE_MS: passing
 //! ```
 //!
-//! The pin holds against everything: an object that is replaced between two GETs is refused
+//! A version that is named is asked for by every request. The pin holds against everything: an object that is replaced between two GETs is refused
 //! by the service, one that is replaced during a GET goes on coming as it was.
 
 mod ahead;
@@ -130,6 +130,7 @@ impl Terms for Stripes<'_> {
             content_length: head.header("content-length"),
             content_range: head.header("content-range"),
             etag: head.header("etag"),
+            version_id: head.header("x-amz-version-id"),
             retry_after: head.header("retry-after"),
             ..Headers::default()
         };
@@ -378,6 +379,7 @@ mod tests {
         let place = Place {
             bucket: "bucket".into(),
             key: "größe.csv".into(),
+            version_id: Some("v".into()),
             region: "eu-central-1".into(),
             endpoint: Some(endpoint.to_owned()),
             variant: Variant::default(),
@@ -444,7 +446,10 @@ mod tests {
         ];
         assert_eq!(requests.len(), expected.len());
         for (request, (range, is_pinned)) in requests.iter().zip(expected) {
-            assert!(request.starts_with("get /bucket/gr%c3%b6%c3%9fe.csv http/1.1"), "{request}");
+            assert!(
+                request.starts_with("get /bucket/gr%c3%b6%c3%9fe.csv?versionid=v http/1.1"),
+                "{request}"
+            );
             assert_eq!(request.lines().find(|line| line.starts_with("range")), range);
             assert_eq!(request.contains("if-match: \"e\""), is_pinned);
             assert!(request.contains("/eu-central-1/s3/aws4_request, signedheaders="), "{request}");

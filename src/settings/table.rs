@@ -52,6 +52,13 @@ pub const TABLE: &[Setting] = &[
     plain("S3_BUCKET", Group::Job, Takes::Text("name"), "", "The bucket that holds the CSV"),
     plain("S3_KEY", Group::Job, Takes::Text("key"), "", "Its key in the bucket"),
     plain(
+        "S3_VERSION_ID",
+        Group::Job,
+        Takes::Text("id"),
+        "",
+        "A version of it, where the bucket keeps them (latest)",
+    ),
+    plain(
         "CHECKPOINT",
         Group::Job,
         Takes::Text("dynamodb://table or file:path"),

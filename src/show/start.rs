@@ -59,6 +59,7 @@ fn facts(source: &str, settings: &Settings) -> Vec<(&'static str, Option<Fact>)>
     vec![
         text("job_id", &settings.job_id),
         text("source", source),
+        ("s3_version_id", aws.and_then(|aws| aws.s3_version_id.as_deref()).map(Fact::from)),
         text("checkpoint", &settings.checkpoint.to_string()),
         text("kafka_bootstrap_servers", &servers.join(",")),
         text("kafka_topic", &settings.topic),

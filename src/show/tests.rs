@@ -93,6 +93,7 @@ fn settings() -> Settings {
             secrets_endpoint: None,
             variant: Variant::default(),
             requester_pays: false,
+            s3_version_id: None,
             read_ahead: true,
             spot_notice: true,
             variables,

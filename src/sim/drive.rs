@@ -62,6 +62,7 @@ pub(super) fn job(aside: Option<u64>, key_column: Option<&str>) -> Job {
         retries_max: 5,
         rows_per_second_max: None,
         rows_max: None,
+        source_version: None,
         host: String::new(),
         identity: "simulation".into(),
         version: "0".into(),

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! GET /data/a%20b.csv                       whole object: no Range, so that an empty one answers too
+//! GET /data/a.csv?versionId=8mc_1pB         one version of it
 //! range: bytes=5-99                         a part: the last byte is included, and may be left out
 //! if-match: "9bb58f26192e4ba00f01e2e7b136bbd8"                  the pin
 //!
 //! 200 content-length: 100                   206 content-range: bytes 5-99/100
 //! 412 the object is another one             416 content-range: bytes */100: nothing at or after byte 5
 //! 403 <Error><Code>AccessDenied</Code><Message>…</Message>…</Error>
+//! 404 NoSuchVersion, 400 InvalidArgument    no such version, and no name of one
+//! 405 MethodNotAllowed                      that version is a delete marker
 //! ```
 
 use std::fmt::Write as _;
@@ -21,6 +24,8 @@ use crate::wire::xml::texts;
 pub struct Place {
     pub bucket: String,
     pub key: String,
+    /// The version of the object that is meant; `None`: the latest.
+    pub version_id: Option<String>,
     pub region: String,
     /// A custom endpoint: `http://127.0.0.1:9000`, without a slash at its end.
     pub endpoint: Option<String>,
@@ -31,14 +36,21 @@ pub struct Place {
 
 impl Place {
     pub fn name(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
+        let Place { bucket, key, version_id, .. } = self;
+        match version_id {
+            None => format!("s3://{bucket}/{key}"),
+            Some(version_id) => format!("s3://{bucket}/{key}?versionId={version_id}"),
+        }
     }
 
     /// Path style with a custom endpoint and for buckets whose name is no DNS label: their
     /// host would not fit the certificate. Virtual host style otherwise.
     pub fn url(&self) -> String {
         let Place { bucket, key, region, endpoint, variant, .. } = self;
-        let key = percent_encoded(key, true);
+        let mut key = percent_encoded(key, true);
+        if let Some(version_id) = &self.version_id {
+            key = format!("{key}?versionId={}", percent_encoded(version_id, false));
+        }
         if let Some(endpoint) = endpoint {
             return format!(
                 "{}/{}/{key}",
@@ -198,6 +210,15 @@ fn success(place: &Place, asked: &Asked<'_>, status: u16, headers: &Headers<'_>)
         }
         _ => return unusable(&name, "the answer has no Content-Range that can be read"),
     };
+    // What is from before the bucket kept versions is called so.
+    let named = |id: &&str| *id != "null";
+    let version_id = headers.version_id.filter(named);
+    if let Some(asked) = &place.version_id
+        && Some(asked.as_str()).filter(named) != version_id
+    {
+        let found = version_id.unwrap_or("none");
+        return unusable(&name, &format!("asked for this version, it answers version {found}"));
+    }
     // Also holds a server to the pin that does not know If-Match.
     if asked.pinned.is_some_and(|(pinned, bytes)| pinned != etag || bytes != total) {
         return Reply::Replaced;
@@ -211,7 +232,7 @@ fn success(place: &Place, asked: &Asked<'_>, status: u16, headers: &Headers<'_>)
         );
         return unusable(&name, &problem);
     }
-    let version_id = headers.version_id.filter(|id| *id != "null").map(str::to_owned);
+    let version_id = version_id.map(str::to_owned);
     Reply::Body { bytes, etag: etag.to_owned(), version_id, source_bytes: total }
 }
 
@@ -279,10 +300,19 @@ fn refusal(place: &Place, status: u16, headers: &Headers<'_>, error: &[u8]) -> R
 }
 
 fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
-    let Place { bucket, key, region, .. } = place;
+    let Place { bucket, key, version_id, region, .. } = place;
+    let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     match code {
+        _ if version_id.is_some() && is_of_the_version(status, code) => format!(
+            "{}: set S3_VERSION_ID to one that aws s3api list-object-versions --bucket {bucket} --prefix '{key}' shows under Versions",
+            match status {
+                404 => "There is no such version of the object (any more)",
+                405 => "That version is a delete marker, which has no rows",
+                _ => "That is not the name of a version",
+            }
+        ),
         "NoSuchKey" => format!(
-            "There is no such object (any more): mend S3_KEY, which is taken byte for byte; aws s3api list-objects-v2 --bucket {bucket} shows what is there"
+            "There is no such object (any more): mend S3_KEY, which is taken byte for byte; aws s3api list-objects-v2 --bucket {bucket} shows what is there. Where the bucket keeps versions, S3_VERSION_ID names an older one"
         ),
         "NoSuchBucket" => format!("There is no bucket {bucket}: mend S3_BUCKET"),
         "InvalidObjectState" => format!(
@@ -292,7 +322,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
             "The object is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
         "AccessDenied" | "AllAccessDisabled" | "Forbidden" => format!(
-            "Allow s3:GetObject on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
+            "Allow {action} on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
         ),
         "InvalidAccessKeyId" | "InvalidToken" | "UnrecognizedClientException" => {
             "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them".into()
@@ -310,9 +340,19 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
         }
         _ if status == 404 => "Mend S3_BUCKET and S3_KEY".into(),
         _ if status == 401 || status == 403 => format!(
-            "Allow s3:GetObject on arn:aws:s3:::{bucket}/{key} to the role of this machine, or mend its credentials"
+            "Allow {action} on arn:aws:s3:::{bucket}/{key} to the role of this machine, or mend its credentials"
         ),
         _ => "Mend what S3 names, and start again".into(),
+    }
+}
+
+/// A refusal of the version that was asked for.
+fn is_of_the_version(status: u16, code: &str) -> bool {
+    match status {
+        400 => matches!(code, "InvalidArgument" | "InvalidVersionId" | "BadRequest"),
+        404 => code == "NoSuchVersion",
+        405 => true,
+        _ => false,
     }
 }
 
@@ -355,6 +395,7 @@ mod tests {
         Place {
             bucket: bucket.into(),
             key: key.into(),
+            version_id: None,
             region: "eu-central-1".into(),
             endpoint: endpoint.map(str::to_owned),
             variant: Variant::default(),
@@ -379,6 +420,10 @@ mod tests {
         for (bucket, key, endpoint, expected) in cases {
             assert_eq!(place(bucket, key, endpoint).url(), expected);
         }
+        let mut version = place("b", "k", local);
+        version.version_id = Some("3/L4+~_-.=".into());
+        assert_eq!(version.url(), "http://127.0.0.1:7070/b/k?versionId=3%2FL4%2B~_-.%3D");
+        assert_eq!(version.name(), "s3://b/k?versionId=3/L4+~_-.=");
         let mut china = place("b", "k", None);
         china.region = "cn-north-1".into();
         assert_eq!(china.url(), "https://b.s3.cn-north-1.amazonaws.com.cn/k");
@@ -478,9 +523,22 @@ mod tests {
         }
     }
 
+    /// Asked for, answered, told; what is from before the bucket kept versions has none.
     #[test]
     fn a_version_is_told_where_there_is_one() {
-        for (header, expected) in [(Some("v1"), Some("v1")), (Some("null"), None), (None, None)] {
+        let cases = [
+            (None, Some("v1"), Ok(Some("v1"))),
+            (None, Some("null"), Ok(None)),
+            (None, None, Ok(None)),
+            (Some("v1"), Some("v1"), Ok(Some("v1"))),
+            (Some("null"), Some("null"), Ok(None)),
+            (Some("null"), None, Ok(None)),
+            (Some("v1"), Some("v2"), Err("asked for this version, it answers version v2")),
+            (Some("v1"), Some("null"), Err("asked for this version, it answers version none")),
+            (Some("v1"), None, Err("asked for this version, it answers version none")),
+            (Some("null"), Some("v1"), Err("asked for this version, it answers version v1")),
+        ];
+        for (asked_for, header, expected) in cases {
             let headers = Headers {
                 content_length: Some("3"),
                 etag: Some(ETAG),
@@ -488,12 +546,46 @@ mod tests {
                 ..Headers::default()
             };
             let asked = Asked { from: 0, to: None, pinned: None };
-            let Reply::Body { version_id, .. } =
-                reply(&place("b", "k", None), &asked, 200, &headers, b"")
-            else {
-                panic!()
-            };
-            assert_eq!(version_id.as_deref(), expected);
+            let place = Place { version_id: asked_for.map(str::to_owned), ..place("b", "k", None) };
+            match (reply(&place, &asked, 200, &headers, b""), expected) {
+                (Reply::Body { version_id, .. }, Ok(expected)) => {
+                    assert_eq!(version_id.as_deref(), expected);
+                }
+                (Reply::Final { problem, .. }, Err(expected)) => {
+                    assert_eq!(problem, format!("{}: {expected}", place.name()));
+                }
+                (other, _) => panic!("{asked_for:?} {header:?}: {other:?}"),
+            }
+        }
+    }
+
+    /// The same refusals mean something else where no version was asked for.
+    #[test]
+    fn refusals_of_a_version() {
+        let cases = [
+            (404, "NoSuchVersion", "There is no such version", "Mend S3_BUCKET and S3_KEY"),
+            (400, "InvalidArgument", "not the name of a version", "Mend what S3 names"),
+            (405, "MethodNotAllowed", "a delete marker", "Mend what S3 names"),
+            (405, "", "a delete marker", "Mend what S3 names"),
+            (403, "AccessDenied", "s3:GetObjectVersion on", "s3:GetObject on"),
+            (403, "", "s3:GetObjectVersion on", "s3:GetObject on"),
+            (404, "NoSuchKey", "S3_KEY", "S3_KEY"),
+        ];
+        for (status, code, with_version, without) in cases {
+            let xml = format!("<Error><Code>{code}</Code></Error>");
+            for (version_id, expected) in [(Some("v1"), with_version), (None, without)] {
+                let version_id = version_id.map(str::to_owned);
+                let place = Place { version_id, ..place("b", "k", None) };
+                let asked = Asked { from: 0, to: None, pinned: None };
+                let headers = Headers::default();
+                let Reply::Final { problem, advice } =
+                    reply(&place, &asked, status, &headers, xml.as_bytes())
+                else {
+                    panic!("{code}")
+                };
+                assert!(advice.contains(expected), "{code}: {advice}");
+                assert!(problem.starts_with(&place.name()), "{problem}");
+            }
         }
     }
 

@@ -71,6 +71,7 @@ fn s3_answer(bytes: &[u8]) {
     let place = Place {
         bucket: "b".into(),
         key: "k".into(),
+        version_id: (second & 8 != 0).then(|| "v".into()),
         region: "eu-central-1".into(),
         endpoint: None,
         variant: Variant::default(),

@@ -85,11 +85,7 @@ fn refused(stop: Stop) -> Finding {
 fn replaced(job: &Job, item: &Checkpoint, now: Option<&Pin>) -> Option<Stop> {
     let (pinned, now) = (pin_of(item)?, now?);
     let is_same = pinned.etag == now.etag && pinned.source_bytes == now.source_bytes;
-    (!is_same).then(|| Stop::SourceReplaced {
-        source: job.source.clone(),
-        pinned: pinned.etag,
-        now: now.etag.clone(),
-    })
+    (!is_same).then(|| job.source_replaced(&pinned, now.etag.clone()))
 }
 
 /// Another run that may be at work.

@@ -465,9 +465,16 @@ fn item(stage: &mut Stage) -> &mut Checkpoint {
 
 const RECORD: &str = r#"{"a":"1","_source_line":7,"_source_file":"s3://b/k"}"#;
 
+/// Begun with version v of this object, and now this version of it is asked for.
+fn versions(stage: &mut Stage, etag: &str, asked_for: Option<&str>) {
+    stage.job.source_version = asked_for.map(str::to_owned);
+    let item = item(stage);
+    (item.etag, item.version_id) = (Some(etag.into()), Some("v".into()));
+}
+
 #[test]
 fn what_a_run_would_do_with_the_item() {
-    let cases: [(Change, &str, &str); 22] = [
+    let cases: [(Change, &str, &str); 24] = [
         (|s| s.load = Some(refused("AccessDenied")), "fail ledger_refused", ""),
         (|s| s.load = Some(Fault::passing("503")), "fail ledger_unreachable", ""),
         (|s| s.store = Some(refused("UpdateItem")), "fail ledger_refused", "new_job"),
@@ -495,6 +502,8 @@ fn what_a_run_would_do_with_the_item() {
         ),
         (|s| item(s).source = Some("s3://b/other".into()), "fail pins_differ", ""),
         (|s| item(s).etag = Some("\"f\"".into()), "fail source_replaced", ""),
+        (|s| versions(s, "\"f\"", None), "fail source_replaced", ""),
+        (|s| versions(s, ETAG, Some("w")), "fail pins_differ", ""),
         (
             |s| {
                 let item = item(s);

@@ -355,6 +355,24 @@ fn sources() {
 }
 
 #[test]
+fn versions() {
+    let stopped = |name| Play::new(name, &rows(300, &[])).stop_at(165).run();
+    let plays = vec![
+        stopped("another version of the source than the one begun with")
+            .job(|job| job.source_version = Some("w".into()))
+            .run(),
+        stopped("the version of the source that was begun with")
+            .job(|job| job.source_version = Some("v".into()))
+            .run(),
+        stopped("a source that is replaced, though its version was named")
+            .job(|job| job.source_version = Some("v".into()))
+            .act("open", 1, Act::Replace)
+            .run(),
+    ];
+    held("versions", plays);
+}
+
+#[test]
 fn topics() {
     let settings = |min_insync_replicas| TopicSettings {
         min_insync_replicas,

@@ -196,14 +196,15 @@ fn s3_answers() -> Messages {
     let place = Place {
         bucket: "b".into(),
         key: "exports/orders.csv".into(),
+        version_id: None,
         region: "eu-west-1".into(),
         endpoint: None,
         variant: Variant::default(),
         requester_pays: false,
     };
-    let with = |status, headers: Headers<'_>, body: String| {
+    let answered = |place: &Place, status, headers: Headers<'_>, body: String| {
         let asked = Asked { from: 5, to: None, pinned: Some(("\"e\"", 100)) };
-        match s3::reply(&place, &asked, status, &headers, body.as_bytes()) {
+        match s3::reply(place, &asked, status, &headers, body.as_bytes()) {
             s3::Reply::Final { problem, advice } => {
                 Stop::refused(Peer::Source, problem, advice).to_string()
             }
@@ -215,14 +216,21 @@ fn s3_answers() -> Messages {
                 source: place.name(),
                 pinned: "\"e\"".into(),
                 now: "\"f\"".into(),
+                version_id: None,
             }
             .to_string(),
             other => panic!("{other:?}"),
         }
     };
-    let of = |status, code: &str, message: &str| {
-        let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-        with(status, Headers::default(), body)
+    let with = |status, headers, body| answered(&place, status, headers, body);
+    let error = |code: &str, message: &str| {
+        format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")
+    };
+    let of =
+        |status, code: &str, message: &str| with(status, Headers::default(), error(code, message));
+    let version = Place { version_id: Some("3L4kqtJl".into()), ..place.clone() };
+    let of_version = |status, code: &str, message: &str| {
+        answered(&version, status, Headers::default(), error(code, message))
     };
     let moved = Headers { bucket_region: Some("us-west-2"), ..Headers::default() };
     let whole = Headers { content_length: Some("100"), etag: Some("\"e\""), ..Headers::default() };
@@ -242,6 +250,37 @@ fn s3_answers() -> Messages {
         ("too many requests", of(503, "SlowDown", "Please reduce your request rate.")),
         ("in trouble", of(500, "InternalError", "We encountered an internal error.")),
         ("replaced", with(412, Headers::default(), String::new())),
+        (
+            "replaced, where the old version has a name",
+            Stop::SourceReplaced {
+                source: place.name(),
+                pinned: "\"e\"".into(),
+                now: "\"f\"".into(),
+                version_id: Some("3L4kqtJl".into()),
+            }
+            .to_string(),
+        ),
+        ("no such version", of_version(404, "NoSuchVersion", "The version does not exist.")),
+        (
+            "no name of a version",
+            of_version(400, "InvalidArgument", "Invalid version id specified"),
+        ),
+        ("a delete marker", of_version(405, "MethodNotAllowed", "The method is not allowed.")),
+        ("a version that is not allowed", of_version(403, "AccessDenied", "Access Denied")),
+        (
+            "a server without versions",
+            answered(
+                &version,
+                206,
+                Headers {
+                    content_length: Some("95"),
+                    content_range: Some("bytes 5-99/100"),
+                    etag: Some("\"e\""),
+                    ..Headers::default()
+                },
+                String::new(),
+            ),
+        ),
         ("no ranges", with(200, whole, String::new())),
     ]
 }

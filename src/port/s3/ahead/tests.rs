@@ -86,7 +86,7 @@ fn answer(mut stream: TcpStream, object: &Object) {
         let etag = if matches!(act, Act::Another) { "other" } else { "e" };
         let length = to - from;
         let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{range}ETag: \"{etag}\"\r\n{close}\r\n"
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{range}ETag: \"{etag}\"\r\nx-amz-version-id: v\r\n{close}\r\n"
         );
         let whole = [head.as_bytes(), &object.bytes[from..to]].concat();
         let (written, goes_on) = match act {
@@ -118,7 +118,7 @@ fn request(stream: &mut TcpStream, object_bytes: usize) -> Option<(usize, usize)
         bytes.extend(byte);
     }
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.starts_with("GET /bucket/gr%C3%B6%C3%9Fe.csv HTTP/1.1\r\n"), "{text}");
+    assert!(text.starts_with("GET /bucket/gr%C3%B6%C3%9Fe.csv?versionId=v HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("/eu-central-1/s3/aws4_request, SignedHeaders="), "{text}");
     let Some(range) = text.lines().find_map(|line| line.strip_prefix("range: bytes=")) else {
         return Some((0, object_bytes));
@@ -144,7 +144,7 @@ fn bytes() -> Vec<u8> {
 
 fn pin(source_bytes: usize) -> Pin {
     let source_bytes = u64::try_from(source_bytes).unwrap();
-    Pin { etag: "\"e\"".into(), version_id: None, source_bytes }
+    Pin { etag: "\"e\"".into(), version_id: Some("v".into()), source_bytes }
 }
 
 /// Opens at a byte, and lets several connections read from there.

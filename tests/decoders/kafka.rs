@@ -239,7 +239,7 @@ fn walk_messages(bytes: &[u8]) {
     });
     assert!(shown <= bytes.len() + scratch.len());
     assert!(scratch.len() <= INFLATED_BYTES_MAX);
-    assert!(found.is_ok() || !bytes.is_empty());
+    assert!(found.is_err() || !bytes.is_empty());
 }
 
 fn inflate(compression: Compression, bytes: &[u8]) {

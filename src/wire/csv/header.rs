@@ -86,13 +86,23 @@ pub fn read(
     csv: &Csv,
     row: &mut Row,
 ) -> Result<Option<Header>, HeaderProblem> {
+    let dialect = Dialect { delimiter: csv.delimiter, quote: csv.quote };
+    read_with(&mut Parser::new(dialect, csv.row_bytes_max, None), input, at_end, csv, row)
+}
+
+/// The same with a parser for `csv` that is new or reset.
+pub fn read_with(
+    parser: &mut Parser,
+    input: &[u8],
+    at_end: bool,
+    csv: &Csv,
+    row: &mut Row,
+) -> Result<Option<Header>, HeaderProblem> {
     if input.len() < SNIFF_BYTES && !at_end {
         return Ok(None);
     }
     refuse_other_formats(input)?;
     let mark_bytes = if input.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    let dialect = Dialect { delimiter: csv.delimiter, quote: csv.quote };
-    let mut parser = Parser::new(dialect, csv.row_bytes_max, None);
     let mut next = mark_bytes;
     let step = loop {
         match parser.step(&input[next..], at_end, row) {

@@ -152,6 +152,7 @@ fn refusal(who: &str, status: u16, code: &str, message: &str) -> Refusal {
     let (code, message) = (one_line(code), one_line(message));
     let mut problem = match code.as_str() {
         "" => format!("{who} answers HTTP {status}"),
+        code if status == 200 => format!("{who} answers {code}"),
         code => format!("{who} answers {code} ({status})"),
     };
     if !message.is_empty() {
@@ -328,7 +329,7 @@ mod tests {
             (
                 200,
                 r#"{"Code":"Failed","Message":"soon"}"#.into(),
-                "passing: it answers Failed (200): soon",
+                "passing: it answers Failed: soon",
             ),
             (200, "[]".into(), "passing: it answers without its AccessKeyId"),
             (200, "\u{0}".into(), "passing: it answers without its AccessKeyId"),

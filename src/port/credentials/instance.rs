@@ -132,18 +132,19 @@ impl Link for Instance {
         let session = self.short_session()?;
         let no_role = || NoKeys::NotHere("this EC2 instance has no role (instance profile)".into());
         let role = self.text("iam/security-credentials/", &session)?.ok_or_else(no_role)?;
+        let shown = one_line(&role);
         // IAM's letters: it becomes a part of a URL.
         if !role.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b)) {
-            let shown = one_line(&role);
             return Err(NoKeys::Passing(format!("the metadata name a role that is none: {shown}")));
         }
         let path = format!("iam/security-credentials/{role}");
         let (status, body) = self.get(&path, &session)?.ok_or_else(no_role)?;
-        document("the instance's metadata", status, &body).map_err(|refusal| match refusal {
+        let who = format!("the instance's metadata for its role {shown}");
+        document(&who, status, &body).map_err(|refusal| match refusal {
             Refusal::Passing(problem) => NoKeys::Passing(problem),
             Refusal::Final { problem, .. } => NoKeys::Refused {
                 problem,
-                advice: "See whether the role of the instance exists and EC2 may assume it".into(),
+                advice: format!("See that the role {shown} is still there, and that its trust policy allows sts:AssumeRole to ec2.amazonaws.com"),
             },
         })
     }
@@ -249,11 +250,11 @@ mod tests {
                         r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"m"}"#,
                     ),
                 ],
-                "passing: the instance's metadata answers AssumeRoleUnauthorizedAccess (200): m",
+                "passing: the instance's metadata for its role r answers AssumeRoleUnauthorizedAccess: m",
             ),
             (
                 vec![session(), role(), answer("401 No", "", "")],
-                "refused: the instance's metadata answers HTTP 401",
+                "refused: the instance's metadata for its role r answers HTTP 401",
             ),
             (
                 vec![session(), role(), answer("200 OK", "", &"x".repeat(70_000))],

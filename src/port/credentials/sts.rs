@@ -126,18 +126,18 @@ fn refused(role: &Role, refusal: Refusal, permission: &str) -> NoKeys {
             "This machine's clock is wrong: set it (chrony, systemd-timesyncd)".to_owned()
         }
         "ExpiredTokenException" | "ExpiredToken" => {
-            "What the role is asked with is past its time: renew it".to_owned()
+            "What the role is asked with is past its time: put a fresh one there (the token of AWS_WEB_IDENTITY_TOKEN_FILE, which Kubernetes renews by itself; the keys of source_profile)".to_owned()
         }
         "InvalidIdentityToken" => {
             "The token is not one of an identity provider of this account: mend AWS_WEB_IDENTITY_TOKEN_FILE or the provider in IAM".to_owned()
         }
         "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
-            "The keys that the role is asked with are wrong: mend them".to_owned()
+            "The keys that the role is asked with are wrong: mend those of source_profile or credential_source".to_owned()
         }
         "RegionDisabledException" => {
             "Switch STS on for the region in the account's settings, or mend AWS_REGION".to_owned()
         }
-        _ => format!("Let the trust policy of {arn} allow {permission}, or mend its name"),
+        _ => format!("Let the trust policy of {arn} allow {permission}, or name another role (AWS_ROLE_ARN, or role_arn of the profile)"),
     };
     NoKeys::Refused { problem: format!("role {arn}: {problem}"), advice }
 }
@@ -302,8 +302,8 @@ mod tests {
                 answer("403 No", "", &error("AccessDenied")),
                 "refused: role arn:x: STS answers AccessDenied (403): m. Let the trust policy of arn:x allow sts:AssumeRole",
             ),
-            (answer("403 No", "", &error("ExpiredToken")), "renew it"),
-            (answer("403 No", "", &error("InvalidClientTokenId")), "mend them"),
+            (answer("403 No", "", &error("ExpiredToken")), "put a fresh one there"),
+            (answer("403 No", "", &error("InvalidClientTokenId")), "mend those of source_profile"),
             (answer("403 No", "", &error("RegionDisabledException")), "Switch STS on"),
             (answer("403 No", "", &late()), "clock is wrong"),
             (answer("503 No", "", ""), "passing: STS answers HTTP 503"),

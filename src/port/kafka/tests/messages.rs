@@ -2,6 +2,8 @@
 //! message that a person gets for each: where, what, and what to do. They are read as a whole in
 //! `messages.txt`.
 
+mod credentials;
+
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
@@ -38,6 +40,7 @@ fn every_failure_has_its_message() {
         ("S3", s3_answers()),
         ("DynamoDB", dynamodb_answers()),
         ("Secrets Manager", secret_answers()),
+        ("AWS credentials", credentials::all()),
     ];
     for (heading, messages) in all.into_iter().chain(more) {
         writeln!(said, "# {heading}").unwrap();

@@ -211,13 +211,17 @@ fn settings(bytes: &[u8]) {
 /// A directory of this process and thread, in memory where the machine has that.
 fn directory(name: &str) -> PathBuf {
     thread_local! {
-        static NAME: String = format!("{:?}", std::thread::current().id());
+        static MADE: RefCell<BTreeMap<String, PathBuf>> = const { RefCell::new(BTreeMap::new()) };
     }
-    let thread: String = NAME.with(|id| id.chars().filter(char::is_ascii_digit).collect());
-    let name = format!("csv-to-kafka-{name}-{}-{thread}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&path).expect("a directory for the files");
-    path
+    let make = || {
+        let thread = format!("{:?}", std::thread::current().id());
+        let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+        let directory = format!("csv-to-kafka-{name}-{}-{thread}", std::process::id());
+        let path = std::env::temp_dir().join(directory);
+        std::fs::create_dir_all(&path).expect("a directory for the files");
+        path
+    };
+    MADE.with_borrow_mut(|made| made.entry(name.to_owned()).or_insert_with(make).clone())
 }
 
 /// A segment file of the embedded log, from which all is read that is whole.

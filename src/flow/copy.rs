@@ -127,7 +127,15 @@ impl Course {
                 Some(why) => self.offer_bad(run, why),
             };
             match offered {
-                Some(Offered::Taken) => self.counted(),
+                Some(Offered::Taken) => {
+                    // Dead letters of the tail may lie ahead of rows that never landed: then
+                    // there was no row up to which all is settled, and this one is sent.
+                    if !run.has_begun() {
+                        self.settle(run, self.filled);
+                        self.begin(run);
+                    }
+                    self.counted();
+                }
                 Some(Offered::Landed) => {
                     self.counted();
                     self.walked(run);
@@ -204,7 +212,9 @@ impl Course {
     fn walked(&mut self, run: &mut Run<'_, '_>) {
         if self.filled.row >= self.adopted_rows && self.lanes().all(Lane::is_settled) {
             self.settle(run, self.filled);
-            self.begin(run);
+            if !run.has_begun() {
+                self.begin(run);
+            }
         }
     }
 

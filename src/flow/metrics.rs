@@ -41,6 +41,11 @@ impl Run<'_, '_> {
         self.meter.told_ms = Some(self.now().monotonic_ms);
     }
 
+    /// Whether rows are this run's own work by now.
+    pub fn has_begun(&self) -> bool {
+        self.began_row.is_some()
+    }
+
     /// From here on rows are this run's own work.
     pub fn begin_counting(&mut self, row: u64) {
         self.began_row = Some(row);

@@ -152,6 +152,19 @@ fn figures() {
             .stop_at(238)
             .run()
             .run(),
+        Play::new("a dead letter whose batch did not land", &rows(200, &[1, 120]))
+            .job(aside)
+            .with_metrics()
+            .stop_at(238)
+            .run()
+            .run(),
+        Play::new("a dead letter whose batch comes in parts", &rows(200, &[1, 120]))
+            .job(aside)
+            .with_metrics()
+            .stop_at(238)
+            .run()
+            .job(|job| job.rows_per_second_max = Some(40))
+            .run(),
         with_metrics("refused before a row is sent", 3).act("describe", 1, Act::Refuse).run(),
         with_metrics("given up before a row is sent", 3)
             .act("open", 1, Act::Fail("reset"))

@@ -29,5 +29,6 @@ pub mod s3;
 pub mod sasl;
 pub mod secrets_manager;
 pub mod sequence;
+mod short;
 mod swar;
 pub mod xml;

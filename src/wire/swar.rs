@@ -31,6 +31,16 @@ pub(super) const fn escapes(word: u64) -> u64 {
         | first_of(word, repeat(b'\\'))
 }
 
+/// All but letters, digits and what is not ASCII. Every mark is right.
+#[inline]
+pub(super) const fn not_of_words(word: u64) -> u64 {
+    let ascii = word & !TOPS;
+    let digits = (ascii + repeat(0x80 - b'0')) & !(ascii + repeat(0x80 - b'9' - 1));
+    let small = ascii | repeat(0x20);
+    let letters = (small + repeat(0x80 - b'a')) & !(small + repeat(0x80 - b'z' - 1));
+    !(digits | letters | word) & TOPS
+}
+
 /// The index of the first marked byte.
 #[inline]
 pub(super) const fn lowest(marks: u64) -> usize {

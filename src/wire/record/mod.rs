@@ -3,7 +3,7 @@
 //! ```text
 //! {"id":"7","name":"Zoë","_source_line":7,"_source_file":"s3://bucket/key"}
 //! ├─────┤ ├────────┤   ├────────────────┤ ├──────────────────────────────┤
-//! piece 0  piece 1      before the number  after it
+//! piece 0  piece 1      last but one       last piece
 //! ```
 //! All that is the same for every row is escaped once. In most rows there is nothing to
 //! escape: then pieces and fields are copied sixteen bytes at a time, a little too far, and
@@ -28,12 +28,12 @@ const DIGITS_MAX: usize = 20;
 
 #[derive(Debug)]
 pub struct RowTemplate {
-    /// What comes before each field, one after another, and the slack of the last one.
+    /// What comes before each field, before the row's number and after it, one after another,
+    /// and the slack of the last one.
     pieces: Vec<u8>,
-    /// Where each piece ends; one for each column.
+    /// Where each piece ends.
     piece_ends: Vec<usize>,
-    before_number: Vec<u8>,
-    after_number: Vec<u8>,
+    column_count: usize,
 }
 
 impl RowTemplate {
@@ -41,59 +41,53 @@ impl RowTemplate {
     pub fn new(columns: &[String], source_file: &str) -> RowTemplate {
         assert!(!columns.is_empty());
         let mut pieces = Vec::new();
-        let mut piece_ends = Vec::with_capacity(columns.len());
+        let mut piece_ends = Vec::with_capacity(columns.len() + 2);
         for (column_index, column) in columns.iter().enumerate() {
             pieces.extend_from_slice(if column_index == 0 { b"{" } else { b"\"," });
             json::write_string(column.as_bytes(), &mut pieces);
             pieces.extend_from_slice(b":\"");
             piece_ends.push(pieces.len());
         }
+        pieces.extend_from_slice(b"\",\"_source_line\":");
+        piece_ends.push(pieces.len());
+        pieces.extend_from_slice(b",\"_source_file\":");
+        json::write_string(source_file.as_bytes(), &mut pieces);
+        pieces.push(b'}');
+        piece_ends.push(pieces.len());
         pieces.resize(pieces.len() + STEP_BYTES, 0);
-        let mut after_number = b",\"_source_file\":".to_vec();
-        json::write_string(source_file.as_bytes(), &mut after_number);
-        after_number.push(b'}');
-        RowTemplate {
-            pieces,
-            piece_ends,
-            before_number: b"\",\"_source_line\":".to_vec(),
-            after_number,
-        }
+        RowTemplate { pieces, piece_ends, column_count: columns.len() }
     }
 
     /// A record of a row with so many raw bytes, its key among them, has no more than this.
     pub fn bytes_bound(&self, row_bytes: usize) -> usize {
-        const NUMBER_BYTES_MAX: usize = 20;
         // A byte becomes six at most (\u0000), and once more in the key.
-        let fixed = self.pieces.len() + self.before_number.len() + self.after_number.len();
-        fixed + NUMBER_BYTES_MAX + 7 * row_bytes
+        self.pieces.len() + DIGITS_MAX + 7 * row_bytes
     }
 
     /// Appends the record of a good row.
     pub fn write(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
-        assert!(row.field_count() == self.piece_ends.len(), "a good row has all columns");
+        assert!(row.field_count() == self.column_count, "a good row has all columns");
         if row.has_escapes() {
-            self.write_escaped(row, out);
+            self.write_escaped(row, row_number, out);
         } else {
-            self.write_plain(row, out);
+            self.write_plain(row, row_number, out);
         }
-        out.extend_from_slice(&self.before_number);
-        write_number(row_number, out);
-        out.extend_from_slice(&self.after_number);
     }
 
-    fn write_escaped(&self, row: &Row, out: &mut Vec<u8>) {
-        let mut piece_start = 0;
-        for (field, &piece_end) in row.fields().zip(&self.piece_ends) {
-            out.extend_from_slice(&self.pieces[piece_start..piece_end]);
+    fn write_escaped(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
+        for (column_index, field) in row.fields().enumerate() {
+            out.extend_from_slice(&self.pieces[self.piece(column_index)]);
             json::write_escaped(field, out);
-            piece_start = piece_end;
         }
+        out.extend_from_slice(&self.pieces[self.piece(self.column_count)]);
+        write_number(row_number, out);
+        out.extend_from_slice(&self.pieces[self.piece(self.column_count + 1)]);
     }
 
-    fn write_plain(&self, row: &Row, out: &mut Vec<u8>) {
+    fn write_plain(&self, row: &Row, row_number: u64, out: &mut Vec<u8>) {
         let text = row.text_and_slack();
         let start = out.len();
-        out.resize(start + self.pieces.len() + text.len(), 0);
+        out.resize(start + self.pieces.len() + text.len() + DIGITS_MAX, 0);
         let target = &mut out[start..];
         let mut at = 0;
         let mut piece_start = 0;
@@ -102,7 +96,16 @@ impl RowTemplate {
             at = copy(target, at, text, field_start..field_end);
             piece_start = piece_end;
         }
+        at = copy(target, at, &self.pieces, self.piece(self.column_count));
+        let (digits, first) = digits_of(row_number);
+        at = copy(target, at, &digits, first..DIGITS_MAX);
+        at = copy(target, at, &self.pieces, self.piece(self.column_count + 1));
         out.truncate(start + at);
+    }
+
+    fn piece(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.piece_ends[before]);
+        start..self.piece_ends[index]
     }
 }
 
@@ -139,11 +142,17 @@ fn first_value(text: &[u8]) -> Option<(Value, &[u8])> {
 fn copy(to: &mut [u8], at: usize, from: &[u8], part: Range<usize>) -> usize {
     let bytes = part.len();
     step(to, at, from, part.start);
-    // Most names and values fit into that one step.
-    let mut done = STEP_BYTES;
-    while done < bytes {
-        step(to, at + done, from, part.start + done);
-        done += STEP_BYTES;
+    // Most names and values fit into that one step. A loop over the next ones would be made a
+    // call of `memcpy`.
+    if bytes > STEP_BYTES {
+        step(to, at + STEP_BYTES, from, part.start + STEP_BYTES);
+    }
+    if bytes > 2 * STEP_BYTES {
+        step(to, at + 2 * STEP_BYTES, from, part.start + 2 * STEP_BYTES);
+    }
+    if bytes > 3 * STEP_BYTES {
+        let done = 3 * STEP_BYTES;
+        to[at + done..at + bytes].copy_from_slice(&from[part.start + done..part.end]);
     }
     at + bytes
 }
@@ -153,18 +162,24 @@ fn step(to: &mut [u8], at: usize, from: &[u8], from_at: usize) {
     to[at..at + STEP_BYTES].copy_from_slice(&from[from_at..from_at + STEP_BYTES]);
 }
 
-pub(crate) fn write_number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; DIGITS_MAX];
+pub(crate) fn write_number(number: u64, out: &mut Vec<u8>) {
+    let (digits, first) = digits_of(number);
+    out.extend_from_slice(&digits[first..DIGITS_MAX]);
+}
+
+/// The digits, a step of slack behind them, and where the first one is.
+#[inline]
+fn digits_of(mut number: u64) -> ([u8; DIGITS_MAX + STEP_BYTES], usize) {
+    let mut digits = [0; DIGITS_MAX + STEP_BYTES];
     let mut first = DIGITS_MAX;
     loop {
         first -= 1;
         digits[first] = b"0123456789"[(number % 10) as usize];
         number /= 10;
         if number == 0 {
-            break;
+            return (digits, first);
         }
     }
-    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

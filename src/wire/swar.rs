@@ -76,4 +76,19 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn words_are_letters_digits_and_what_is_not_ascii() {
+        for byte in 0..=u8::MAX {
+            for neighbour in [0, b'a', b'-', 0x7f, 0xff] {
+                let mut bytes = [neighbour; 8];
+                bytes[3] = byte;
+                let marks = not_of_words(u64::from_le_bytes(bytes)).to_le_bytes();
+                for (byte, mark) in bytes.iter().zip(marks) {
+                    let is_word = byte.is_ascii_alphanumeric() || !byte.is_ascii();
+                    assert_eq!(mark, if is_word { 0 } else { 0x80 }, "{bytes:?}");
+                }
+            }
+        }
+    }
 }

@@ -8,35 +8,28 @@
 //! ```
 //!
 //! `ureq` knows time limits for a phase, not "wait for the head, look briefly at the body", so
-//! [`Patience`] sits on top of its transports and decides how long each read may take. A name
-//! lookup is not limited (`ureq` would spawn a thread for that).
+//! `Patience` ([`transport`]) sits on top of its transports and decides how long each read may
+//! take. A name lookup is not limited (`ureq` would spawn a thread for that).
 //!
 //! A connection that the server closed while it lay in the pool fails when it is used. A
 //! request that may be sent twice ([`Request::repeatable`]) is then sent once more at once, on
 //! a fresh connection; for any other it is a passing fault, since the server may have acted.
 
+mod transport;
+
 use std::fmt;
 use std::io::{self, Read as _};
-use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
-use ureq::config::Config;
 use ureq::http::{Response, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{ArrayVec, DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport, time,
-};
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
 
+use self::transport::{Clock, agent};
 use crate::flow::ports::{Fault, Read};
-use crate::limits::{
-    CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_SKEW_MS_MAX, HTTP_HEAD_BYTES_MAX,
-    HTTP_INPUT_BYTES, HTTP_OUTPUT_BYTES, SOURCE_READ_MS,
-};
+use crate::limits::{CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_SKEW_MS_MAX};
 use crate::port::credentials::Lookup;
 use crate::port::small_file::read_text;
 use crate::port::tls::Tls;
@@ -100,7 +93,7 @@ impl Http {
 
     /// For addresses of this very machine: through no proxy, and patient for a moment only.
     pub fn nearby(call_ms: u64) -> Http {
-        let clock = clock(call_ms);
+        let clock = Clock::new(call_ms);
         Http { direct: agent(None, None, &clock), proxied: None, authorities: None, clock }
     }
 
@@ -112,7 +105,7 @@ impl Http {
 
     /// Patient for so long in each call.
     pub fn with_patience(lookup: Lookup<'_>, call_ms: u64) -> Result<Http, String> {
-        let clock = clock(call_ms);
+        let clock = Clock::new(call_ms);
         let authorities = match lookup("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
             None => None,
             Some(path) => Some(authorities(&path).map_err(|why| format!("AWS_CA_BUNDLE: {why}"))?),
@@ -173,14 +166,14 @@ impl Http {
         })?;
         let skew_ms = skew_ms(&response, SystemTime::now());
         if let Some(skew_ms) = skew_ms {
-            self.clock.skew_ms.store(skew_ms, Ordering::Relaxed);
+            self.clock.told_skew(skew_ms);
         }
         Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
     }
 
     /// Our clock less that of the server that told its time last.
     pub fn skew_ms(&self) -> Option<i64> {
-        Some(self.clock.skew_ms.load(Ordering::Relaxed)).filter(|skew_ms| *skew_ms != SKEW_UNKNOWN)
+        self.clock.skew_ms()
     }
 
     /// Where connections for this URL go that are not the library's; `None`: it says through
@@ -263,7 +256,8 @@ impl Answer {
         Fault::last(Stop::ClockWrong { peer, skew_seconds })
     }
 
-    /// The next bytes of the body; waits at most [`SOURCE_READ_MS`] for them.
+    /// The next bytes of the body; waits at most [`SOURCE_READ_MS`](crate::limits::SOURCE_READ_MS)
+    /// for them.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Failed> {
         assert!(!buffer.is_empty(), "a read needs room");
         match self.response.body_mut().as_reader().read(buffer) {
@@ -306,15 +300,6 @@ impl fmt::Debug for Answer {
     }
 }
 
-fn clock(call_ms: u64) -> Arc<Clock> {
-    Arc::new(Clock {
-        start: Instant::now(),
-        call_ms,
-        call_end_ms: AtomicU64::new(0),
-        skew_ms: AtomicI64::new(SKEW_UNKNOWN),
-    })
-}
-
 /// The certificate authorities of a file, which replace the public ones.
 fn authorities(path: &str) -> Result<Arc<[CertificateDer<'static>]>, String> {
     let text = read_text(path, CERTIFICATES_BYTES_MAX).map_err(|unread| unread.problem)?;
@@ -332,47 +317,6 @@ fn authorities(path: &str) -> Result<Arc<[CertificateDer<'static>]>, String> {
         return Err(format!("{path} holds no certificate (-----BEGIN CERTIFICATE-----)"));
     }
     Ok(certificates.into())
-}
-
-fn agent(proxy: Option<Proxy>, roots: Option<&RootCerts>, clock: &Arc<Clock>) -> Agent {
-    let call = Some(Duration::from_millis(clock.call_ms));
-    let tls = match roots {
-        Some(roots) => TlsConfig::builder().root_certs(roots.clone()).build(),
-        None => TlsConfig::default(),
-    };
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(proxy)
-        .tls_config(tls)
-        .no_delay(true)
-        .user_agent(concat!("csv-to-kafka/", env!("CARGO_PKG_VERSION")))
-        .accept("")
-        .accept_encoding("")
-        .max_response_header_size(HTTP_HEAD_BYTES_MAX)
-        .input_buffer_size(HTTP_INPUT_BYTES)
-        .output_buffer_size(HTTP_OUTPUT_BYTES)
-        .max_idle_connections(4)
-        .max_idle_connections_per_host(1)
-        // Below what S3 and DynamoDB keep an idle connection.
-        .max_idle_age(Duration::from_secs(15))
-        // Each phase could take the whole call; `Patience` sees to their sum.
-        .timeout_connect(call)
-        .timeout_send_request(call)
-        .timeout_send_body(call)
-        .timeout_recv_response(call)
-        // Without limits, so that `Patience` can tell the body from the head.
-        .timeout_recv_body(None)
-        .timeout_per_call(None)
-        .timeout_global(None)
-        .timeout_resolve(None)
-        .timeout_per_read(None)
-        .timeout_per_write(None)
-        .timeout_await_100(None)
-        .build();
-    let connector = DefaultConnector::new().chain(PatienceConnector(Arc::clone(clock)));
-    Agent::with_parts(config, connector, Lookups)
 }
 
 fn proxy(url: &str, no_proxy: Option<&str>) -> Result<Proxy, ()> {
@@ -453,125 +397,6 @@ fn skew_ms(response: &Response<Body>, now: SystemTime) -> Option<i64> {
         Err(_) => 0,
     };
     Some(ours_ms - theirs_ms)
-}
-
-// --- Time -------------------------------------------------------------------------------
-
-/// Until when the call that is under way may wait.
-#[derive(Debug)]
-struct Clock {
-    start: Instant,
-    /// What one call may take.
-    call_ms: u64,
-    call_end_ms: AtomicU64,
-    skew_ms: AtomicI64,
-}
-
-/// No server told its time yet.
-const SKEW_UNKNOWN: i64 = i64::MIN;
-
-impl Clock {
-    fn begin_call(&self) {
-        self.call_end_ms.store(self.now_ms() + self.call_ms, Ordering::Relaxed);
-    }
-
-    fn left_of_call(&self) -> Duration {
-        let end_ms = self.call_end_ms.load(Ordering::Relaxed);
-        Duration::from_millis(end_ms.saturating_sub(self.now_ms()))
-    }
-
-    /// Whether a second attempt may begin: connecting may take a whole call's time.
-    fn has_time(&self) -> bool {
-        self.left_of_call() > Duration::from_millis(self.call_ms - self.call_ms / 8)
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Puts [`Patience`] on top of the finished connection.
-#[derive(Debug)]
-struct PatienceConnector(Arc<Clock>);
-
-impl<In: Transport> Connector<In> for PatienceConnector {
-    type Out = Patience<In>;
-
-    fn connect(
-        &self,
-        _: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Patience<In>>, Error> {
-        Ok(chained.map(|inner| Patience { inner, clock: Arc::clone(&self.0) }))
-    }
-}
-
-/// Decides how long a transport may wait: until the call's end for the head of an answer, for
-/// [`SOURCE_READ_MS`] inside its body, which is the one phase that has no limit of its own.
-#[derive(Debug)]
-struct Patience<T> {
-    inner: T,
-    clock: Arc<Clock>,
-}
-
-impl<T: Transport> Patience<T> {
-    fn limited(&self, mut timeout: NextTimeout) -> Result<NextTimeout, Error> {
-        if timeout.after.is_not_happening() {
-            timeout.after = time::Duration::from_millis(SOURCE_READ_MS);
-        } else {
-            let left = self.clock.left_of_call();
-            if left.is_zero() {
-                return Err(Error::Timeout(timeout.reason));
-            }
-            timeout.after = timeout.after.min(time::Duration::from(left));
-        }
-        Ok(timeout)
-    }
-}
-
-impl<T: Transport> Transport for Patience<T> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = self.limited(timeout)?;
-        self.inner.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = self.limited(timeout)?;
-        self.inner.await_input(timeout)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
-    }
-}
-
-/// Looks names up on this thread, whatever the limits say.
-#[derive(Debug)]
-struct Lookups;
-
-impl Resolver for Lookups {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(Error::BadUri("no host in the URL".into()));
-        };
-        let Some(host) = DefaultResolver::host_and_port(scheme, authority) else {
-            return Err(Error::BadUri(format!("no port is known for {scheme}")));
-        };
-        let mut found: ResolvedSocketAddrs = ArrayVec::from_fn(|_| ([0, 0, 0, 0], 0).into());
-        let addresses_max = 16;
-        for address in host.to_socket_addrs().map_err(Error::Io)?.take(addresses_max) {
-            found.push(address);
-        }
-        if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }
-    }
 }
 
 #[cfg(test)]

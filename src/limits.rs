@@ -32,6 +32,8 @@ pub const BATCH_BYTES_MIN: usize = 4 * 1024;
 pub const BATCH_OVERHEAD_BYTES: usize = 512;
 /// Records of one batch.
 pub const BATCH_RECORDS_MAX: u32 = 65_536;
+/// The first batch of a run is small, so that it is soon known whether the broker takes any.
+pub const FIRST_BATCH_RECORDS_MAX: u32 = 2_048;
 /// A consumer must inflate a whole batch.
 pub const BATCH_UNCOMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 

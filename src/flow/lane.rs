@@ -9,7 +9,7 @@
 use super::flight::{End, Flight, Landed};
 use super::run::Run;
 use super::tail::Place;
-use crate::limits::BATCH_RECORDS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, FIRST_BATCH_RECORDS_MAX};
 use crate::stop::{Peer, Stop};
 use crate::wire::batch_writer::{Added, BatchWriter};
 use crate::wire::record_batch::Batch;
@@ -49,6 +49,7 @@ impl Lane {
     pub fn new(place: Place, mut writer: BatchWriter, buffers: [Batch; 2], ordinal: u64) -> Lane {
         let [filling, spare] = buffers;
         writer.restart(filling);
+        writer.limit_records(FIRST_BATCH_RECORDS_MAX);
         let mut lane = Lane {
             place,
             writer,

@@ -6,15 +6,15 @@ pub(super) mod lab;
 mod told;
 
 use self::lab::{Hurry, Lab, Reply, Script, TEN_ROWS};
-use crate::flow::ports::{Fault, Missing, Trouble};
+use crate::flow::ports::{BatchVisitor, Broker, Fault, Missing, ReadTo, Trouble, Visit};
 use crate::limits::{
-    ANSWER_TIMEOUT_MS, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS, PROGRESS_MS, READ_BYTES,
-    RETRY_DELAY_MS,
+    ANSWER_TIMEOUT_MS, FIRST_BATCH_RECORDS_MAX, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS,
+    PROGRESS_MS, READ_BYTES, RETRY_DELAY_MS,
 };
 use crate::stop::{EXIT_AGAIN, Stop};
 use crate::wire::checkpoint::Status;
 use crate::wire::compress::Compression;
-use crate::wire::record_batch::HEADER_BYTES;
+use crate::wire::record_batch::{BatchHeader, HEADER_BYTES};
 
 #[test]
 fn a_row_after_which_nothing_can_be_trusted_is_named() {
@@ -39,6 +39,32 @@ fn a_source_that_is_longer_than_its_buffer() {
     let lab = Lab::new(&("id,name\n".to_owned() + &row.repeat(count)))
         .with(|job| (job.csv.row_bytes_max, job.batch_bytes_max) = (40, 1 << 20));
     assert_eq!(lab.run(), Stop::Complete { rows: count as u64 });
+}
+
+/// The first batch of a run is small: it tells soon that all is well.
+#[test]
+fn the_first_batch_of_a_run() {
+    struct Counts(Vec<i32>);
+    impl BatchVisitor for Counts {
+        fn batch(&mut self, header: &BatchHeader) -> bool {
+            self.0.push(header.record_count);
+            false
+        }
+        fn record(&mut self, _: i64, _: Option<&[u8]>, _: Option<&[u8]>) {}
+    }
+    let text = "id,name\n".to_owned() + &"1,abcdefgh\n".repeat(5_000);
+    let lab = Lab::new(&text).with(|job| job.batch_bytes_max = 1 << 20);
+    assert_eq!(lab.run(), Stop::Complete { rows: 5_000 });
+    let mut counts = Counts(Vec::new());
+    let (mut log, mut next) = (lab.log("t"), 0);
+    while next < 5_000 {
+        let Ok(ReadTo::Offset(to)) = log.read(next, 5_000, Visit::Batches(&mut counts)) else {
+            panic!("nothing at {next}")
+        };
+        next = to;
+    }
+    let first = FIRST_BATCH_RECORDS_MAX.cast_signed();
+    assert_eq!(counts.0, [first, 5_000 - first]);
 }
 
 fn missing(missing: Missing) -> Fault {

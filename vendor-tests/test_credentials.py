@@ -19,6 +19,7 @@ import pytest
 
 from lab.ground import Server, free_port, wait_until
 from lab.job import Job
+from lab.listener import Listener
 from lab.s3 import REGION, Identity, client
 
 CSV = b"name,city\nAda,London\nEmmy,Erlangen\n"
@@ -176,7 +177,7 @@ def test_a_bucket_in_another_region(tmp_path, account):
     assert f"bucket lab-credentials is in region {REGION}, not in eu-west-3" in said, said
 
 
-class Tls:
+class Tls(Listener):
     """TLS of an authority of our own in front of a server."""
 
     def __init__(self, directory: Path, upstream: int):
@@ -193,23 +194,6 @@ class Tls:
         context.load_cert_chain(directory / "host.pem", directory / "host.key")
         self.context, self.port = context, free_port()
         self.endpoint = f"https://127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain: socket.socket):
         try:

@@ -9,36 +9,24 @@ import socket
 import threading
 import time
 
+from .listener import Listener
+
 CHUNK_BYTES = 1 << 18
 
 
-class Distance:
+class Distance(Listener):
     def __init__(self, port: int, upstream: int):
         self.port, self.upstream = port, upstream
         self.round_trip_seconds = 0.0
 
-    def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.upstream))
-            for sock in (near, far):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for from_sock, to_sock in ((near, far), (far, near)):
-                way = _Way(from_sock, to_sock, self.round_trip_seconds / 2)
-                threading.Thread(target=way.take, daemon=True).start()
-                threading.Thread(target=way.give, daemon=True).start()
+    def _serve(self, near: socket.socket):
+        far = socket.create_connection(("127.0.0.1", self.upstream))
+        for sock in (near, far):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for from_sock, to_sock in ((near, far), (far, near)):
+            way = _Way(from_sock, to_sock, self.round_trip_seconds / 2)
+            threading.Thread(target=way.take, daemon=True).start()
+            threading.Thread(target=way.give, daemon=True).start()
 
 
 class _Way:

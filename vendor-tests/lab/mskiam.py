@@ -12,10 +12,11 @@ import json
 import socket
 import ssl
 import struct
-import threading
 import time
 from datetime import datetime, timezone
 from urllib.parse import quote
+
+from .listener import Listener
 
 SASL_HANDSHAKE, SASL_AUTHENTICATE = 17, 36
 UNSUPPORTED_MECHANISM, AUTHENTICATION_FAILED = 33, 58
@@ -97,33 +98,17 @@ def _text(text: str) -> bytes:
     return struct.pack(">h", len(text.encode())) + text.encode()
 
 
-class MskIam:
+class MskIam(Listener):
     """Stands before a node's PROXIED listener, on the port that the broker advertises for it."""
 
     def __init__(self, node, certificate, users: dict, region: str, session_ms: int = 0, clock=0.0):
         self.node, self.users, self.region, self.session_ms, self.clock = node, users, region, session_ms, clock
-        self.address = f"127.0.0.1:{node.proxy_port}"
+        self.port = node.proxy_port
+        self.address = f"127.0.0.1:{self.port}"
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*certificate)
         self.payloads: list[dict] = []
         self.refusals: list[str] = []
-
-    def __enter__(self):
-        self._listener = socket.create_server(("127.0.0.1", self.node.proxy_port))
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
 
     def _serve(self, plain: socket.socket):
         far = None

@@ -1,16 +1,16 @@
 """Ports that are not what a setting says they are."""
 
 import socket
-import threading
 import time
 
 from .ground import free_port
+from .listener import Listener
 
 # What a TLS listener sends to a client that speaks plaintext: one alert record.
 TLS_ALERT = bytes.fromhex("15030300020228")
 
 
-class Stub:
+class Stub(Listener):
     """Takes connections and does one thing with each: says `answer` after the first bytes, hangs up, or stays silent."""
 
     def __init__(self, answer: bytes = b"", hang_up: bool = True):
@@ -19,28 +19,8 @@ class Stub:
         self.address = f"127.0.0.1:{self.port}"
         self.connections = 0
 
-    def __enter__(self):
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
-        self._listener.listen(16)
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
     def _serve(self, client: socket.socket):
+        self.connections += 1
         try:
             if not client.recv(4096):
                 return

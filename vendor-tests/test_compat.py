@@ -120,7 +120,8 @@ def test_lost_acknowledgements(lab, brokers, version, full, rng, figure):
     cluster = brokers(version)
     node = lab.own_node(cluster)
     count = 30 if full else 6
-    table = csvgen.varied(lab.dir / "in.csv", 60_000, seed=94)
+    # Enough batches for all of that.
+    table = csvgen.varied(lab.dir / "in.csv", 120_000 if full else 60_000, seed=94)
     harmed = {}
 
     def on_produce(_frame):

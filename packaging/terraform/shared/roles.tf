@@ -13,10 +13,10 @@ locals {
   statements = concat(
     [
       {
-        # Of a bucket that keeps versions too: the object is held to its ETag.
+        # A version that is named has a permission of its own; otherwise the object is held to its ETag.
         Sid      = "ReadSource"
         Effect   = "Allow"
-        Action   = ["s3:GetObject"]
+        Action   = [contains(keys(var.job.settings), "S3_VERSION_ID") ? "s3:GetObjectVersion" : "s3:GetObject"]
         Resource = [local.s3_objects]
       },
       {

@@ -141,7 +141,7 @@ pub(super) fn start(stage: &Arc<Stage>, me: usize, job: &Job) -> End {
         process.start += 1;
         process.alive = true;
         process.terminated_at = None;
-        process.met_remade = false;
+        process.met_remade = [false; 2];
         process.sent = None;
         job.host = format!("machine-{}/{me}.{}", process.machine, process.start);
         world.note(Some(me), || "STARTS".into());

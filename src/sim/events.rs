@@ -390,6 +390,9 @@ impl World {
         *checked = super::world::Checked::default();
         checked.remade = true;
         self.features.remade = true;
+        for process in &mut self.processes {
+            process.met_remade[lane] = false;
+        }
         self.note(None, || format!("lane {lane}: the topic is made again"));
     }
 

@@ -198,7 +198,7 @@ impl Broker for SimBroker {
             }
             let stale = world.faults.stale_metadata;
             let stale = world.rng.chance(stale);
-            world.processes[me].met_remade |=
+            world.processes[me].met_remade[lane] |=
                 world.checked[lane].remade && world.parts[lane].nature.offers_topic_id;
             let part = &world.parts[lane];
             let (leader, leader_epoch) = match &part.deposed {
@@ -378,7 +378,7 @@ impl Broker for SimBroker {
                     lane.kafka_offset
                 });
                 let went_back = code == 0 && known.is_some_and(|known| base <= known);
-                world.processes[me].met_remade |= world.checked[lane].remade && went_back;
+                world.processes[me].met_remade[lane] |= world.checked[lane].remade && went_back;
                 if code == 10 {
                     world.processes[me].sent = None;
                 }

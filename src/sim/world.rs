@@ -97,8 +97,9 @@ pub(super) struct Process {
     pub(super) alive: bool,
     pub(super) terminated_at: Option<u64>,
     pub(super) machine: usize,
-    /// Has asked a topic that was made again what it is, or sent to it and got an answer.
-    pub(super) met_remade: bool,
+    /// For each lane: has asked a topic that was made again what it is, or sent to it and got an
+    /// answer, since it was last made.
+    pub(super) met_remade: [bool; 2],
     /// First sequence and bytes of what was sent last, until the partition was read again.
     pub(super) sent: Option<(usize, i32, Arc<[u8]>)>,
     /// This start runs with a setting that the job is not pinned to.
@@ -117,7 +118,7 @@ impl Process {
             alive: false,
             terminated_at: None,
             machine,
-            met_remade: false,
+            met_remade: [false; 2],
             sent: None,
             strange: false,
         }
@@ -392,7 +393,7 @@ impl World {
             if lane == MAIN { self.oracle.records.len() } else { self.oracle.bad().len() };
         let whole = records.len() == expected
             && records.iter().enumerate().all(|pair| problem(pair).is_none());
-        whole || !self.processes[self.running].met_remade
+        whole || !self.processes[self.running].met_remade[lane]
     }
 
     // --- Turns --------------------------------------------------------------------------

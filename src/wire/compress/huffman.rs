@@ -24,9 +24,9 @@ pub(super) fn lengths(counts: &[u32], bits_max: u8, lengths: &mut [u8]) {
     symbols.sort_unstable_by_key(|symbol| (counts[usize::from(*symbol)], *symbol));
 
     // The most frequent symbols take the shortest lengths.
-    let mut rarest_first = symbols.iter().rev();
+    let mut frequent_first = symbols.iter().rev();
     for (bits, count) in (1_u8..).zip(shape(symbols, counts, bits_max)) {
-        for symbol in rarest_first.by_ref().take(count) {
+        for symbol in frequent_first.by_ref().take(count) {
             lengths[usize::from(*symbol)] = bits;
         }
     }

@@ -16,8 +16,8 @@
 //! (`repeats`); snappy and zstd by their crates.
 //!
 //! Kafka's Java reader refuses lz4 frames whose blocks are linked, and checks the frame
-//! header's checksum. Every slice is flushed, so that what a batch holds so far is its exact
-//! size and the next slice alone has to be estimated.
+//! header's checksum. Every slice is flushed (of gzip's, seven bits may wait), so that what a batch
+//! holds so far is its exact size and the next slice alone has to be estimated.
 
 mod bits;
 mod deflate;

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::limits::PRODUCERS_MAX;
 use crate::wire::checkpoint::{Checkpoint, LaneItem, Producer, Status};
+use crate::wire::http::one_line;
 
 /// Why an item can not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -321,7 +322,7 @@ fn excerpt(value: &Value) -> String {
     if value.is_null() {
         return "missing".into();
     }
-    let text = value.to_string();
+    let text = one_line(&value.to_string());
     if text.chars().count() <= 60 {
         return text;
     }

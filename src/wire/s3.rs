@@ -216,7 +216,7 @@ fn success(place: &Place, asked: &Asked<'_>, status: u16, headers: &Headers<'_>)
     if let Some(asked) = &place.version_id
         && Some(asked.as_str()).filter(named) != version_id
     {
-        let found = version_id.unwrap_or("none");
+        let found = one_line(version_id.unwrap_or("none"));
         return unusable(&name, &format!("asked for this version, it answers version {found}"));
     }
     // Also holds a server to the pin that does not know If-Match.

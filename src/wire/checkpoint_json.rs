@@ -62,11 +62,9 @@ pub fn from_typed(attributes: &Map<String, Value>) -> Result<Checkpoint, Damaged
     read(&|name| {
         let Some(value) = attributes.get(name) else { return Ok(None) };
         let depth_max = 4;
-        plain(value, depth_max).map(Some).ok_or_else(|| Damaged {
-            attribute: name.into(),
-            expected: "a text, a number, a list or a map",
-            found: excerpt(value),
-        })
+        plain(value, depth_max)
+            .map(Some)
+            .ok_or_else(|| damaged(name, "a text, a number, a list or a map", value))
     })
 }
 
@@ -314,8 +312,9 @@ impl Attribute for Vec<(String, String)> {
     }
 }
 
-fn damaged(attribute: &str, expected: &'static str, found: &Value) -> Damaged {
-    Damaged { attribute: attribute.into(), expected, found: excerpt(found) }
+/// Both the way to it and what is there may be a stranger's words.
+pub(super) fn damaged(attribute: &str, expected: &'static str, found: &Value) -> Damaged {
+    Damaged { attribute: one_line(attribute), expected, found: excerpt(found) }
 }
 
 fn excerpt(value: &Value) -> String {

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::limits::{ITEM_BYTES_MAX, LIST_PAGE_JOBS};
 use crate::wire::aws_json::{Meaning, Said};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
-use crate::wire::checkpoint_json::{Damaged, from_typed, to_plain, to_typed};
+use crate::wire::checkpoint_json::{Damaged, damaged, from_typed, to_plain, to_typed};
 
 /// Of all requests.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -311,11 +311,7 @@ fn checkpoint(item: Option<&Value>) -> Result<Option<Box<Checkpoint>>, Damaged> 
     match item {
         None => Ok(None),
         Some(Value::Object(attributes)) => from_typed(attributes).map(|item| Some(Box::new(item))),
-        Some(other) => Err(Damaged {
-            attribute: "Item".into(),
-            expected: "a map of attributes",
-            found: other.to_string().chars().take(60).collect(),
-        }),
+        Some(other) => Err(damaged("Item", "a map of attributes", other)),
     }
 }
 

@@ -80,8 +80,9 @@ pub struct Spent {
 
 impl Spent {
     pub fn sum_ms(&self) -> u64 {
-        let waited_ms = self.source_ms + self.broker_ms + self.ledger_ms;
-        waited_ms + self.braked_ms + self.metrics_ms + self.own_ms
+        let waited = [self.source_ms, self.broker_ms, self.ledger_ms];
+        let own = [self.braked_ms, self.metrics_ms, self.own_ms];
+        waited.into_iter().chain(own).fold(0, u64::saturating_add)
     }
 }
 
@@ -230,22 +231,27 @@ impl Report {
     fn close(&mut self) {
         let Some(run) = self.runs.last_mut().filter(|run| !run.is_counted) else { return };
         run.is_counted = true;
-        let totals = &mut self.totals;
+        let lasted_ms = run.lasted_ms();
+        let (totals, spent) = (&mut self.totals, run.spent);
         totals.killed += u64::from(run.how == How::Unknown);
-        totals.active_ms += run.lasted_ms();
-        totals.rows_here += run.rows_here;
-        totals.retries += run.retries;
-        totals.bytes_raw += run.bytes_raw;
-        totals.bytes_sent += run.bytes_sent;
-        totals.bytes_read += run.bytes_read;
-        totals.checkpoints += run.checkpoints;
-        let (sum, spent) = (&mut totals.spent, run.spent);
-        sum.source_ms += spent.source_ms;
-        sum.broker_ms += spent.broker_ms;
-        sum.ledger_ms += spent.ledger_ms;
-        sum.braked_ms += spent.braked_ms;
-        sum.metrics_ms += spent.metrics_ms;
-        sum.own_ms += spent.own_ms;
+        // What a log says is not believed to have an end.
+        for (sum, more) in [
+            (&mut totals.active_ms, lasted_ms),
+            (&mut totals.rows_here, run.rows_here),
+            (&mut totals.retries, run.retries),
+            (&mut totals.bytes_raw, run.bytes_raw),
+            (&mut totals.bytes_sent, run.bytes_sent),
+            (&mut totals.bytes_read, run.bytes_read),
+            (&mut totals.checkpoints, run.checkpoints),
+            (&mut totals.spent.source_ms, spent.source_ms),
+            (&mut totals.spent.broker_ms, spent.broker_ms),
+            (&mut totals.spent.ledger_ms, spent.ledger_ms),
+            (&mut totals.spent.braked_ms, spent.braked_ms),
+            (&mut totals.spent.metrics_ms, spent.metrics_ms),
+            (&mut totals.spent.own_ms, spent.own_ms),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 
     fn in_mid_run(&mut self, line: &LogLine) {
@@ -518,6 +524,20 @@ mod tests {
         let kept: Vec<_> = report.points.iter().collect();
         let text = format!("=== {report:#?}\n{kept:#?}\n");
         golden("report", &text);
+    }
+
+    /// More of them than fit into a number.
+    #[test]
+    fn sums_that_no_job_has() {
+        let most = 1_u64 << 53;
+        let end = format!(
+            "x  event=ended reason=complete exit_code=0 row={most} rows_here={most} retries={most} bytes_sent={most} cpu_ms={most} waited_source_ms={most}"
+        );
+        let lines: Vec<(u64, &str)> =
+            [(0, TAKEN), (1, SENDING), (2, end.as_str())].into_iter().cycle().take(7_500).collect();
+        let totals = made_of(&lines).totals;
+        assert_eq!((totals.rows_here, totals.spent.own_ms), (u64::MAX, u64::MAX));
+        assert_eq!((totals.spent.sum_ms(), totals.rows), (u64::MAX, most));
     }
 
     #[test]

@@ -43,6 +43,8 @@ const LEVELS: [(&str, Level); 5] = [
 const WRAPPINGS: [&str; 5] = ["log", "message", "msg", "MESSAGE", "line"];
 /// Wrappings in wrappings.
 const DEPTH_MAX: u32 = 3;
+/// What is larger counts nothing of ours, and could not be added up.
+const NUMBER_MAX: u64 = 1 << 53;
 
 impl LogLine {
     /// `None`: not a line of ours.
@@ -56,7 +58,7 @@ impl LogLine {
     }
 
     pub fn number(&self, name: &str) -> Option<u64> {
-        self.fact(name)?.parse().ok()
+        self.fact(name)?.parse().ok().filter(|number| *number <= NUMBER_MAX)
     }
 }
 
@@ -225,6 +227,21 @@ mod tests {
             }
         }
         assert_eq!((line().number("attempt"), line().number("peer")), (Some(2), None));
+    }
+
+    #[test]
+    fn numbers_that_count_nothing() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("9007199254740992", Some(1 << 53)),
+            ("9007199254740993", None),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("7.9", None),
+        ] {
+            let facts = vec![("row".to_owned(), value.to_owned())];
+            assert_eq!(LogLine { facts, ..line() }.number("row"), expected, "{value}");
+        }
     }
 
     #[test]

@@ -10,11 +10,13 @@
 mod aws;
 mod kafka;
 mod local;
+mod own;
 
 /// A decoder's name, which is its corpus's too, and what calls it.
 pub(crate) type Decoder = (&'static str, fn(&[u8]));
 
-pub(crate) const ALL: [&[Decoder]; 3] = [kafka::DECODERS, aws::DECODERS, local::DECODERS];
+pub(crate) const ALL: [&[Decoder]; 4] =
+    [kafka::DECODERS, aws::DECODERS, local::DECODERS, own::DECODERS];
 
 pub(crate) fn all() -> impl Iterator<Item = Decoder> {
     ALL.into_iter().flatten().copied()

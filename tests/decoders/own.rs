@@ -93,7 +93,7 @@ fn log_lines(bytes: &[u8]) {
     }
 }
 
-/// Slices, a byte of length before each; a length of 255 repeats the one before it 1,024 times.
+/// Slices, a byte of length before each; a length of 255 repeats the one before it 300 times.
 fn written(compression: Compression, bytes: &[u8]) {
     thread_local! {
         static ENCODERS: RefCell<[Encoder; 2]> =
@@ -105,7 +105,7 @@ fn written(compression: Compression, bytes: &[u8]) {
         let (length, after) = choice(rest);
         let (slice, after) = after.split_at(length.min(after.len()));
         match slices.last() {
-            Some(last) if length == 255 && last.len() < 100 => slices.push(last.repeat(1_024)),
+            Some(last) if length == 255 && last.len() < 255 => slices.push(last.repeat(300)),
             _ => slices.push(slice.to_vec()),
         }
         rest = after;

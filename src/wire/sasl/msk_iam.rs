@@ -73,9 +73,15 @@ pub fn payload(login: &Login<'_>, credentials: &Credentials) -> Result<Word, Str
 /// The region in the name of a broker of MSK: `b-1.name.abc123.c2.kafka.eu-west-1.amazonaws.com`.
 pub fn region_of(host: &str) -> Option<&str> {
     let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end));
-    let mut labels = host.split('.');
-    labels.find(|label| matches!(*label, "kafka" | "kafka-serverless"))?;
-    labels.next().filter(|region| is_aws && region.contains('-'))
+    // From the end on: the cluster itself may be called kafka.
+    let mut region = None;
+    for label in host.rsplit('.') {
+        if matches!(label, "kafka" | "kafka-serverless") {
+            return region.filter(|region: &&str| is_aws && region.contains('-'));
+        }
+        region = Some(label);
+    }
+    None
 }
 
 #[cfg(test)]
@@ -120,6 +126,8 @@ mod tests {
             ("b-2-public.x.y.c1.kafka.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
             ("boot-xyz.c1.kafka-serverless.eu-west-1.amazonaws.com", Some("eu-west-1")),
             ("vpce-0a1.kafka.us-gov-west-1.vpce.amazonaws.com", Some("us-gov-west-1")),
+            ("b-1.kafka.abc123.c2.kafka.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            ("b-1.kafka.a-b.c2.kafka.eu-west-1.amazonaws.com", Some("eu-west-1")),
             ("kafka.example.com", None),
             ("b-1.kafka.eu-west-1.example.com", None),
             ("kafka.amazonaws.com", None),

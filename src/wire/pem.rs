@@ -99,15 +99,18 @@ impl PrivateKey {
 
 type Sections = Vec<(SectionKind, Vec<u8>)>;
 
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
+
 fn sections(bytes: &[u8]) -> Result<Sections, BadPem> {
     if let Some(bad) = binary(bytes) {
         return Err(bad);
     }
-    // Text that had to go through one line, as variables often do.
+    let mut text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    // Text that had to go through one line, as variables often do. No block holds a backslash,
+    // so it does not matter whether there are true line ends too.
     let unfolded;
-    let mut text = bytes;
-    if !bytes.contains(&b'\n') && bytes.windows(2).any(|two| two == b"\\n") {
-        unfolded = String::from_utf8_lossy(bytes).replace("\\n", "\n");
+    if text.windows(2).any(|two| two == b"\\n") {
+        unfolded = String::from_utf8_lossy(text).replace("\\r", "").replace("\\n", "\n");
         text = unfolded.as_bytes();
     }
     <(SectionKind, Vec<u8>)>::pem_slice_iter(text)
@@ -129,10 +132,10 @@ fn binary(bytes: &[u8]) -> Option<BadPem> {
     match bytes {
         [0xFE, 0xED, 0xFE, 0xED, ..] | [0xCE, 0xCE, 0xCE, 0xCE, ..] => Some(BadPem::Jks),
         // A sequence that begins with version 3: no certificate and no key does.
-        [0x30, 0x80 | 0x81, _, 2, 1, 3, ..] | [0x30, 0x82, _, _, 2, 1, 3, ..] => {
-            Some(BadPem::Pkcs12)
-        }
-        [0x30, 0x80, 2, 1, 3, ..] => Some(BadPem::Pkcs12),
+        [0x30, 0x80, 2, 1, 3, ..]
+        | [0x30, 0x80 | 0x81, _, 2, 1, 3, ..]
+        | [0x30, 0x82, _, _, 2, 1, 3, ..]
+        | [0x30, 0x83, _, _, _, 2, 1, 3, ..] => Some(BadPem::Pkcs12),
         [0x30, 0x80..=0x83, ..] => Some(BadPem::Binary),
         _ => None,
     }
@@ -194,10 +197,26 @@ mod tests {
         let found = Certificates::parse(text.as_bytes()).unwrap();
         let last_bytes: Vec<u8> = found.as_der().iter().map(|der| der[4]).collect();
         assert_eq!(last_bytes, [1, 3]);
-        let one_line = CERTIFICATE.trim_end().replace('\n', "\\n");
-        assert_eq!(Certificates::parse(one_line.as_bytes()).unwrap().as_der().len(), 1);
         let many = CERTIFICATE.repeat(CERTIFICATES_MAX + 1);
         assert_eq!(Certificates::parse(many.as_bytes()), Err(BadPem::TooManyCertificates));
+    }
+
+    /// What became of the line ends on the way, and what an editor puts before the first line.
+    #[test]
+    fn line_ends_of_every_kind() {
+        let two = CERTIFICATE.repeat(2);
+        for (name, text) in [
+            ("CRLF", two.replace('\n', "\r\n")),
+            ("CR", two.replace('\n', "\r")),
+            ("one line", two.trim_end().replace('\n', "\\n")),
+            ("one line of a file", two.replace('\n', "\\n") + "\n"),
+            ("one line with CRLF", two.replace('\n', "\\r\\n")),
+            ("a line each", format!("{}\n{CERTIFICATE}", CERTIFICATE.replace('\n', "\\n"))),
+            ("byte order mark", format!("\u{feff}{two}")),
+        ] {
+            let found = Certificates::parse(text.as_bytes()).map(|found| found.as_der().len());
+            assert_eq!(found, Ok(2), "{name}");
+        }
     }
 
     #[test]
@@ -216,9 +235,10 @@ mod tests {
     fn what_is_no_pem_is_named() {
         let encrypted = KEY.replace("PRIVATE", "ENCRYPTED PRIVATE");
         let old = KEY.replace("KEY-----\nM", "KEY-----\nProc-Type: 4,ENCRYPTED\n\nM");
-        let cases: [(&[u8], BadPem); 10] = [
+        let cases: [(&[u8], BadPem); 11] = [
             (&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2], BadPem::Jks),
             (&[0x30, 0x82, 9, 9, 2, 1, 3, 0x30], BadPem::Pkcs12),
+            (&[0x30, 0x83, 1, 9, 9, 2, 1, 3, 0x30], BadPem::Pkcs12),
             (&[0x30, 0x80, 2, 1, 3, 0x30], BadPem::Pkcs12),
             (&[0x30, 0x82, 3, 9, 0x30, 0x82], BadPem::Binary),
             (encrypted.as_bytes(), BadPem::EncryptedKey),

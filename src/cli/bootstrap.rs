@@ -39,6 +39,9 @@ fn parse_entry(entry: &str) -> Result<(String, u16), String> {
         match entry.matches(':').count() {
             0 => return Err("has no port: write host:9092".into()),
             1 => {}
+            _ if entry.contains(|letter: char| letter == ';' || letter.is_whitespace()) => {
+                return Err("holds several servers: separate them by commas".into());
+            }
             _ => return Err("has more than one colon: write IPv6 as [address]:9092".into()),
         }
         entry.split_once(':').ok_or("has no port")?
@@ -93,6 +96,8 @@ mod tests {
             ("[zz]:1", &["no IPv6 address"]),
             ("PLAINTEXT://a:1", &["write a:1 alone"]),
             ("a b:1", &["no host name has"]),
+            ("a:1;b:2", &["separate them by commas"]),
+            ("a:1 b:2,c:3", &["\"a:1 b:2\" holds several servers"]),
         ];
         for (list, expected) in cases {
             let problems = parse_bootstrap(list).unwrap_err();

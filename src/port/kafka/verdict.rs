@@ -49,7 +49,7 @@ pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> F
     }
 }
 
-/// The broker is too old, or no Kafka broker in full.
+/// The broker is too old, too new, or no Kafka broker in full.
 pub(super) fn lacking(server: &str, lacks: &Lacks) -> Fault {
     Fault::last(Stop::refused(
         Peer::Broker,
@@ -57,7 +57,11 @@ pub(super) fn lacking(server: &str, lacks: &Lacks) -> Fault {
             "the broker {server} can not take part in exactly once: it offers {}",
             lacks.what.join(", ")
         ),
-        "Use Kafka 0.11 or later, or a broker that offers idempotent producers (InitProducerId, record batches of format 2)",
+        if lacks.is_newer {
+            "The broker has given up what this version speaks: use a later version of csv-to-kafka, or an older broker"
+        } else {
+            "Use Kafka 0.11 or later, or a broker that offers idempotent producers (InitProducerId, record batches of format 2)"
+        },
     ))
 }
 

@@ -39,6 +39,8 @@ pub struct Versions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacks {
     pub what: Vec<String>,
+    /// All of it was there once: the broker begins after the last version that is spoken here.
+    pub is_newer: bool,
 }
 
 /// The first Metadata that can be told not to create the topic that it asks for.
@@ -81,9 +83,11 @@ const SASL_AUTHENTICATE: Spoken = spoken(ApiKey::SaslAuthenticate, "SaslAuthenti
 impl Versions {
     pub fn negotiate(offers: &[Offer]) -> Result<Versions, Lacks> {
         let mut lacks = Vec::new();
+        let mut is_newer = true;
         let mut need = |spoken: &Spoken| {
             pick(offers, spoken).unwrap_or_else(|| {
                 lacks.push(lack(offers, spoken));
+                is_newer &= begins_after(offers, spoken);
                 spoken.min
             })
         };
@@ -97,7 +101,7 @@ impl Versions {
             describe_configs: pick(offers, &DESCRIBE_CONFIGS),
             is_compat: false,
         };
-        if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks }) }
+        if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks, is_newer }) }
     }
 
     /// What is spoken where the compatibility client sends.
@@ -124,7 +128,7 @@ impl Versions {
             describe_configs: pick(offers, &DESCRIBE_CONFIGS),
             is_compat: true,
         };
-        if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks }) }
+        if lacks.is_empty() { Ok(versions) } else { Err(Lacks { what: lacks, is_newer: false }) }
     }
 
     /// The version of Produce: by id where offered and the id is known, else by name.
@@ -143,6 +147,10 @@ fn pick(offers: &[Offer], spoken: &Spoken) -> Option<i16> {
     let offer = offers.iter().find(|offer| offer.api_key == spoken.key as i16)?;
     let version = offer.max.min(spoken.max);
     (version >= spoken.min && version >= offer.min).then_some(version)
+}
+
+fn begins_after(offers: &[Offer], spoken: &Spoken) -> bool {
+    offers.iter().any(|offer| offer.api_key == spoken.key as i16 && offer.min > spoken.max)
 }
 
 fn lack(offers: &[Offer], spoken: &Spoken) -> String {
@@ -237,11 +245,15 @@ mod tests {
         let first = "Produce 0 to 2 (this program speaks 3 to 13)";
         assert_eq!(lacks.what.first().unwrap(), first);
         assert_eq!(lacks.what.last().unwrap(), "no InitProducerId");
+        assert!(!lacks.is_newer);
 
         let mut future = full;
         future[1] = Some((12, 20));
         let lacks = Versions::negotiate(&offers(future)).unwrap_err();
         assert_eq!(lacks.what, ["Fetch 12 to 20 (this program speaks 4 to 11)"]);
+        assert!(lacks.is_newer);
+        future[4] = None;
+        assert!(!Versions::negotiate(&offers(future)).unwrap_err().is_newer);
     }
 
     /// Redpanda 24.3, as it answers `ApiVersions`: nothing beyond its ranges may be spoken, and

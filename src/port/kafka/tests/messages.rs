@@ -156,6 +156,8 @@ fn permissions() -> Messages {
 
 fn topics() -> Messages {
     let offers = [Offer { api_key: 0, min: 0, max: 2 }, Offer { api_key: 3, min: 0, max: 1 }];
+    let later = [(0, 14), (1, 12), (2, 1), (3, 0), (22, 0)];
+    let later = later.map(|(api_key, min)| Offer { api_key, min, max: min + 5 });
     let partition = Fault::Passing(crate::flow::ports::Trouble {
         problem: String::new(),
         missing: Some(Missing::Partition { partition_count: 2 }),
@@ -169,6 +171,10 @@ fn topics() -> Messages {
         (
             "an old broker",
             words(verdict::lacking(SERVER, &Versions::negotiate(&offers).unwrap_err())),
+        ),
+        (
+            "a broker of the future",
+            words(verdict::lacking(SERVER, &Versions::negotiate(&later).unwrap_err())),
         ),
     ]
 }

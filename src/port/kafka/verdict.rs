@@ -175,9 +175,16 @@ pub(super) fn tls(server: &str, why: &io::Error) -> Option<Fault> {
             format!("the certificate of {server} is not valid today: {said}"),
             "Renew the broker's certificate, or set this machine's clock",
         ),
-        Error::InvalidCertificate(_) => (
+        Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => (
             format!("the certificate of {server} is not trusted: {said}"),
             "Set KAFKA_SSL_CA_FILE (or KAFKA_SSL_CA_PEM) to the certificate of the authority that signed it, as PEM; without it the public authorities are trusted",
+        ),
+        // Whom we trust does not matter: the certificate itself is not as TLS wants it.
+        Error::InvalidCertificate(_) => (
+            format!("the certificate of {server} can not be accepted: {said}"),
+            "Give the broker a certificate of its own: of X.509 version 3, no authority's (CA:FALSE), for servers (serverAuth), with its name in subjectAltName, and signed with SHA-256 or better by RSA, Ed25519 or ECDSA (P-256, P-384); one that is its own authority (openssl req -x509 makes such) will not do",
         ),
         Error::AlertReceived(
             AlertDescription::CertificateRequired
@@ -192,17 +199,26 @@ pub(super) fn tls(server: &str, why: &io::Error) -> Option<Fault> {
             format!("{server} wants a client certificate that it trusts ({said})"),
             "Set KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE (or …_PEM) to one that the brokers' truststore accepts, or name a listener that asks for none",
         ),
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => (
+            format!("{server} knows of no server of this name ({said})"),
+            "Name the broker in KAFKA_BOOTSTRAP_SERVERS as whoever answers there knows it: where a proxy chooses the broker by its name, an address or another name for it does not do",
+        ),
         Error::InvalidMessage(_) => (
             format!("{server} does not answer as TLS does: {said}"),
             "Set KAFKA_SECURITY_PROTOCOL to what this port speaks, or mend the port in KAFKA_BOOTSTRAP_SERVERS",
         ),
-        // A broker that is going down says such things too.
-        Error::AlertReceived(AlertDescription::InternalError | AlertDescription::UserCanceled) => {
+        // A broker that is going down says such things too, and on its way anything may be damaged.
+        Error::AlertReceived(
+            AlertDescription::InternalError
+            | AlertDescription::UserCanceled
+            | AlertDescription::BadRecordMac,
+        )
+        | Error::DecryptError => {
             return Some(Fault::passing(format!("TLS with {server} ended: {said}")));
         }
         _ => (
             format!("TLS with {server} came to nothing: {said}"),
-            "Compare the broker's ssl.enabled.protocols and ssl.cipher.suites: TLS 1.2 and 1.3 are spoken here, with forward secrecy and authenticated encryption only",
+            "Compare the broker's ssl.enabled.protocols and ssl.cipher.suites: TLS 1.2 and 1.3 are spoken here, with forward secrecy and authenticated encryption only; some listeners say this where they want a client certificate too (KAFKA_SSL_CERT_FILE)",
         ),
     };
     Some(Fault::last(Stop::refused(Peer::Broker, problem, advice)))

@@ -116,11 +116,17 @@ fn tls() -> Messages {
     vec![
         ("not trusted", of(Error::InvalidCertificate(CertificateError::UnknownIssuer))),
         ("another host name", of(Error::InvalidCertificate(CertificateError::NotValidForName))),
+        (
+            "no certificate of a server",
+            of(Error::InvalidCertificate(CertificateError::BadEncoding)),
+        ),
         ("past its time", of(Error::InvalidCertificate(CertificateError::Expired))),
         ("wants a certificate", of(Error::AlertReceived(AlertDescription::CertificateRequired))),
         ("refuses ours", of(Error::AlertReceived(AlertDescription::UnknownCA))),
+        ("no such server", of(Error::AlertReceived(AlertDescription::UnrecognisedName))),
         ("old TLS only", of(Error::AlertReceived(AlertDescription::ProtocolVersion))),
         ("no TLS at all", of(Error::InvalidMessage(InvalidMessage::InvalidContentType))),
+        ("damaged on its way", of(Error::DecryptError)),
         ("hangs up", words(verdict::no_handshake(SERVER, &ErrorKind::UnexpectedEof.into()))),
     ]
 }

@@ -17,7 +17,7 @@ use crate::wire::kafka::requests::Ask;
 use crate::wire::kafka::show_server;
 use crate::wire::kafka::versions::PRODUCE_WITH_ZSTD;
 
-use super::connection::{Connected, Failure, Ready};
+use super::connection::{Connected, Failure, Ready, dial};
 use super::{KafkaConfig, KafkaPartition, compat, show_topic_id, verdict};
 
 /// How many unreachable brokers one message names.
@@ -245,7 +245,11 @@ pub(super) fn open(
     deadline: &mut Deadline,
 ) -> Result<Ready, Failure> {
     let KafkaConfig { client_id, security, client, .. } = config;
-    let ready = Connected::open(host, port, client_id, security, deadline)?
+    let stream = dial(host, port, deadline).map_err(|why| Failure {
+        fault: Fault::passing(verdict::unreached(config, host, port, why)),
+        hung_up: false,
+    })?;
+    let ready = Connected::open(stream, host, port, client_id, security, *deadline)?
         .authenticate(security, *deadline)?
         .ready(*client)?;
     match objection(&ready, config) {

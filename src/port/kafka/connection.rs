@@ -67,24 +67,26 @@ pub(super) struct Link {
     answer_count: u32,
 }
 
+/// A socket to the broker, or why it can not be reached.
+pub(super) fn dial(host: &str, port: u16, deadline: &mut Deadline) -> Result<Stream, String> {
+    let addresses = deadline.without(|| resolve(host, port))?;
+    Stream::connect(&addresses, *deadline)
+        .map_err(|why| format!("no connection to {}: {why}", show_server(host, port)))
+}
+
 impl Connected {
+    /// `stream` leads to this host and port.
     pub(super) fn open(
+        mut stream: Stream,
         host: &str,
         port: u16,
         client_id: &str,
         security: &Security,
-        deadline: &mut Deadline,
+        deadline: Deadline,
     ) -> Result<Connected, Failure> {
         let server = show_server(host, port);
-        let addresses = deadline
-            .without(|| resolve(host, port))
-            .map_err(|why| Failure { fault: Fault::passing(why), hung_up: false })?;
-        let mut stream = Stream::connect(&addresses, *deadline).map_err(|why| Failure {
-            fault: Fault::passing(format!("no connection to {server}: {why}")),
-            hung_up: false,
-        })?;
         if let Some(tls) = &security.tls {
-            stream.secure(tls, host, *deadline).map_err(|why| {
+            stream.secure(tls, host, deadline).map_err(|why| {
                 let fault = verdict::no_handshake(&server, &why);
                 Failure { fault, hung_up: false }
             })?;
@@ -100,7 +102,7 @@ impl Connected {
             last_correlation_id: 0,
             answer_count: 0,
         };
-        let offers = link.offers(*deadline)?;
+        let offers = link.offers(deadline)?;
         Ok(Connected { link, offers })
     }
 

@@ -5,7 +5,7 @@ mod login;
 mod messages;
 mod peer;
 
-use super::connection::{Connected, Failure};
+use super::connection::{Connected, Failure, dial};
 use super::*;
 use crate::flow::ports::Missing;
 use crate::limits::STRANGER_MS;
@@ -122,7 +122,8 @@ fn a_stranger_who_waits_for_a_line_is_named() {
         let peer = Peer::start(|_| vec![vec![Act::AfterLine(bytes)]]);
         let mut deadline = Deadline::after_ms(2 * STRANGER_MS);
         let security = Security::default();
-        let opened = Connected::open("127.0.0.1", peer.port, "test", &security, &mut deadline);
+        let stream = dial("127.0.0.1", peer.port, &mut deadline).unwrap();
+        let opened = Connected::open(stream, "127.0.0.1", peer.port, "test", &security, deadline);
         let Err(Failure { fault, .. }) = opened else { panic!("nobody answered") };
         match words {
             Ok(words) => {
@@ -362,6 +363,26 @@ fn the_leader_is_followed_to_another_broker() {
     assert_eq!(partition.offset(Mark::VisibleEnd), Ok(Some(12)));
     drop(partition);
     assert_eq!((leader.requests().len(), other.requests().len()), (2, 2));
+}
+
+/// In a container a broker often names itself by a name that is known there alone.
+#[test]
+fn a_leader_that_can_not_be_reached_is_said_to_be_named_by_the_cluster() {
+    let nobody = closed_port();
+    let peer = Peer::start(|_| {
+        let answers = || metadata(nobody, &ALL_WELL);
+        vec![vec![offers(), answers()], vec![offers(), answers()]]
+    });
+    let mut partition = peer.partition();
+    partition.describe().unwrap();
+    let trouble = passing(partition.offset(Mark::VisibleEnd).unwrap_err());
+    let server = format!("no connection to 127.0.0.1:{nobody}");
+    assert!(trouble.problem.starts_with(&server), "{trouble:?}");
+    assert!(trouble.problem.contains("advertised.listeners"), "{trouble:?}");
+    drop(partition);
+    peer.requests();
+    let trouble = passing(partition_at(&[nobody]).describe().unwrap_err());
+    assert!(!trouble.problem.contains("advertised.listeners"), "{trouble:?}");
 }
 
 #[test]

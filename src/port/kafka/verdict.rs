@@ -127,6 +127,16 @@ pub(super) fn bad_frame(server: &str, bad: BadFrame, has_answered: bool) -> Faul
     ))
 }
 
+/// There is no way to a broker. Whoever has never typed its name must learn where it comes from.
+pub(super) fn unreached(config: &KafkaConfig, host: &str, port: u16, why: String) -> String {
+    if config.bootstrap.iter().any(|(known, at)| known == host && *at == port) {
+        return why;
+    }
+    format!(
+        "{why} (the cluster itself names this broker so: its advertised.listeners must be where this machine can reach it)"
+    )
+}
+
 /// A connection that ended or fell silent. One that never answered anything may be of the wrong kind.
 pub(super) fn lost(server: &str, doing: &str, why: &io::Error, has_answered: bool) -> String {
     let why = why_lost(why);

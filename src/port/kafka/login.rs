@@ -14,6 +14,7 @@ use crate::port::stream::Deadline;
 use crate::settings::{self, Password, SaslMechanism};
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::answers::{self, Authenticated, Handshaken};
+use crate::wire::kafka::errors::{is_final, show_error};
 use crate::wire::kafka::requests::Ask;
 use crate::wire::kafka::versions::{Offer, sasl};
 use crate::wire::sasl::msk_iam::{self, region_of};
@@ -43,6 +44,9 @@ pub(super) fn log_in(
     link.exchange(&Ask::SaslHandshake { mechanism }, handshake, deadline)?;
     let answer = answers::sasl_handshake(link.frame(), handshake);
     let Handshaken { error_code, mechanisms } = answer.map_err(|bad| link.garbled(&bad))?;
+    if error_code != 0 && !is_final(error_code) {
+        return Err(not_now(link.server(), mechanism, error_code, None));
+    }
     if error_code != 0 {
         let fault = verdict::no_mechanism(link.server(), mechanism, error_code, &mechanisms);
         return Err(final_failure(fault));
@@ -54,6 +58,10 @@ pub(super) fn log_in(
         link.exchange(&Ask::SaslAuthenticate { word: &word }, authenticate, deadline)?;
         let answer = answers::sasl_authenticate(link.frame(), authenticate);
         let answer = answer.map_err(|bad| link.garbled(&bad))?;
+        if answer.error_code != 0 && !is_final(answer.error_code) {
+            let said = answer.error_message.as_deref();
+            return Err(not_now(link.server(), mechanism, answer.error_code, said));
+        }
         if answer.error_code != 0
             && let Some(secret) = kept
         {
@@ -122,6 +130,14 @@ fn rotated(server: &str, mechanism: &str) -> Failure {
     let problem = format!(
         "{server} does not take the login with {mechanism} any more; the secret is fetched again"
     );
+    Failure { fault: Fault::passing(problem), hung_up: false }
+}
+
+/// The broker has its own trouble: nothing is said of the login.
+fn not_now(server: &str, mechanism: &str, error_code: i16, said: Option<&str>) -> Failure {
+    let said = said.map(|said| format!(": {}", verdict::quoted(said))).unwrap_or_default();
+    let error = show_error(error_code);
+    let problem = format!("{server} takes no login with {mechanism} now: {error}{said}");
     Failure { fault: Fault::passing(problem), hung_up: false }
 }
 

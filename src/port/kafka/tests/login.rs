@@ -202,6 +202,25 @@ fn too_many_logins_at_once_pass() {
 }
 
 #[test]
+fn a_broker_that_has_its_own_trouble_is_asked_again_later() {
+    for (rest, words) in [
+        (vec![handshake(-1, &[])], "now: UNKNOWN_SERVER_ERROR (-1)"),
+        (vec![handshake(8, &["PLAIN"])], "now: BROKER_NOT_AVAILABLE (8)"),
+        (
+            vec![handshake(0, &[]), authenticate(7, Some("no\nanswer"), b"", 0)],
+            "now: REQUEST_TIMED_OUT (7): noanswer",
+        ),
+        (vec![handshake(0, &[]), authenticate(-1, None, b"", 0)], "UNKNOWN_SERVER_ERROR (-1)"),
+    ] {
+        let peer = Peer::start(|_| vec![[&[sasl_offers()][..], &rest].concat()]);
+        let mut partition = partition(peer.port, SaslMechanism::Plain(password()));
+        let trouble = passing(partition.describe().unwrap_err());
+        assert!(trouble.problem.contains(words), "{trouble:?}");
+        peer.requests();
+    }
+}
+
+#[test]
 fn answers_that_are_cut_or_foreign_are_asked_again_later() {
     let whole = |act: Act| match act {
         Act::Say(body) => body,

@@ -51,6 +51,8 @@ pub const CALL_TIMEOUT_MS: u64 = 4_000;
 pub const PRODUCE_TIMEOUT_MS: u64 = 10_000;
 /// No answer to a produce request after this, throttling not counted: hang up, ask again.
 pub const ANSWER_TIMEOUT_MS: u64 = 15_000;
+/// Pauses that a broker may ask for in a row before that counts as a fault.
+pub const THROTTLES_MAX: u32 = 8;
 /// At least this long a broker is asked again before the run gives up for now.
 pub const BROKER_PATIENCE_MS: u64 = 20_000;
 /// A log end below the checkpoint may be a deposed leader's, for this long.

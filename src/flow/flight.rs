@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 use super::answer::{Meaning, meaning};
 use super::identity;
-use super::patience::Patience;
+use super::patience::{Patience, unthrottled};
 use super::ports::{Answer, Confirmed, Fault, Now, Trouble};
 use super::run::Run;
 use super::tail::{Place, Tail, describe, read_tail};
@@ -213,7 +213,7 @@ impl Flight {
 
     fn connect(&mut self, run: &mut Run<'_, '_>, place: &mut Place) -> Result<(), Stop> {
         loop {
-            match run.broker(place.which).connect() {
+            match unthrottled(run, |run| run.broker(place.which).connect()) {
                 Ok(()) => return Ok(()),
                 Err(Fault::Final(stop)) => return Err(*stop),
                 Err(Fault::Passing(trouble)) => {

@@ -3,7 +3,7 @@
 use super::ports::{Fault, Trouble};
 use super::run::Run;
 use crate::event::Event;
-use crate::limits::{RETRY_DELAY_MS, RETRY_DELAY_MS_MAX};
+use crate::limits::{RETRY_DELAY_MS, RETRY_DELAY_MS_MAX, THROTTLES_MAX};
 use crate::stop::{Peer, Stop};
 
 /// Attempts in a row without progress, at one peer.
@@ -62,6 +62,25 @@ impl Patience {
     }
 }
 
+/// Asks the broker again while it throttles us. It has refused nothing, so no attempt has failed;
+/// and to begin anew with what was asked before would only ask for more than it gives.
+pub fn unthrottled<T>(
+    run: &mut Run<'_, '_>,
+    mut ask: impl FnMut(&mut Run<'_, '_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    for _ in 0..THROTTLES_MAX {
+        match ask(run) {
+            Err(Fault::Passing(Trouble { pause_ms, .. })) if pause_ms > 0 => {
+                run.counts.throttled_ms += pause_ms;
+                run.tell(&Event::Throttled { pause_ms });
+                run.wait(pause_ms).map_err(Fault::last)?;
+            }
+            settled => return settled,
+        }
+    }
+    ask(run)
+}
+
 /// Repeats `attempt` until it is done, fails for good, or patience ends.
 pub fn insist<T>(
     run: &mut Run<'_, '_>,
@@ -70,7 +89,11 @@ pub fn insist<T>(
 ) -> Result<T, Stop> {
     let mut patience = Patience::new(peer);
     loop {
-        match run.wait_for(peer, &mut attempt) {
+        let outcome = run.wait_for(peer, |run| match peer {
+            Peer::Broker => unthrottled(run, &mut attempt),
+            Peer::Source | Peer::Ledger => attempt(run),
+        });
+        match outcome {
             Ok(done) => return Ok(done),
             Err(Fault::Final(stop)) => return Err(*stop),
             Err(Fault::Passing(trouble)) => patience.wait(run, &trouble)?,

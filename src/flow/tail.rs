@@ -10,7 +10,7 @@
 
 use super::job::{Job, Target};
 use super::keeper::Offsets;
-use super::patience::Patience;
+use super::patience::{Patience, unthrottled};
 use super::ports::{Described, Fault, Guard, Mark, Missing, Now, ReadTo, Visit};
 use super::run::Run;
 use crate::event::{Event, Lane as Which};
@@ -110,7 +110,8 @@ fn describe_patiently(run: &mut Run<'_, '_>, place: &Place) -> Result<Described,
     let mut patience = Patience::new(Peer::Broker);
     let began_ms = run.now().monotonic_ms;
     loop {
-        let mut trouble = match run.broker(place.which).describe() {
+        let described = unthrottled(run, |run| run.broker(place.which).describe());
+        let mut trouble = match described {
             Ok(described) => return same_partition(place, described),
             Err(Fault::Final(stop)) => return Err(*stop),
             Err(Fault::Passing(trouble)) => trouble,
@@ -214,7 +215,7 @@ fn attempt(run: &mut Run<'_, '_>, place: &mut Place, leader_epoch: i32) -> Resul
     let mut next = from;
     // Each answer moves on, so the log end is the ceiling.
     while next < log_end {
-        match found.look(run, next, log_end)? {
+        match unthrottled(run, |run| found.look(run, next, log_end))? {
             ReadTo::Offset(to) if to > next => next = to,
             ReadTo::Offset(_) => {
                 return Err(Fault::passing(format!(
@@ -260,7 +261,8 @@ fn attempt(run: &mut Run<'_, '_>, place: &mut Place, leader_epoch: i32) -> Resul
 /// Step 4: the end of what the leader has, once all of it may be read. `ListOffsets` alone
 /// stops at what is replicated; an append of ours may lie beyond.
 pub fn log_end(run: &mut Run<'_, '_>, which: Which, leader_epoch: i32) -> Result<i64, Fault> {
-    let epoch_end = run.broker(which).offset(Mark::EpochEnd { leader_epoch })?;
+    let mark = Mark::EpochEnd { leader_epoch };
+    let epoch_end = unthrottled(run, |run| run.broker(which).offset(mark))?;
     let mut visible = 0;
     for look in 0..LOOKS_MAX {
         if look > 0
@@ -268,7 +270,8 @@ pub fn log_end(run: &mut Run<'_, '_>, which: Which, leader_epoch: i32) -> Result
         {
             return Err(Fault::last(stop));
         }
-        visible = run.broker(which).offset(Mark::VisibleEnd)?.unwrap_or(0);
+        let end = unthrottled(run, |run| run.broker(which).offset(Mark::VisibleEnd))?;
+        visible = end.unwrap_or(0);
         if epoch_end.is_none_or(|epoch_end| visible >= epoch_end) {
             return Ok(visible);
         }

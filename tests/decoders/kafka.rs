@@ -79,7 +79,8 @@ fn answer(bytes: &[u8], oldest: i16, newest: i16) -> (i16, &[u8]) {
 
 fn api_versions(bytes: &[u8]) {
     let (version, frame) = answer(bytes, 0, 3);
-    if let Ok(Some(offers)) = answers::api_versions(frame, version) {
+    if let Ok(Some(offered)) = answers::api_versions(frame, version) {
+        let offers = offered.offers;
         assert!(offers.len() <= frame.len());
         let spoken = Versions::negotiate(&offers);
         assert!(spoken.is_err() || offers.len() >= 5);

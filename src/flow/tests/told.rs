@@ -582,6 +582,23 @@ fn adopted() {
     held("adopted", plays);
 }
 
+/// Who throttles us has refused nothing: each step is asked for again when the pause is over,
+/// however many there are, and none before it.
+#[test]
+fn pauses_that_the_broker_asks_for_are_no_failures() {
+    let play = Play::new("throttled", &rows(300, &[]))
+        .main(replies(&[Reply::AsItIs, LOST]))
+        .stop_at(200)
+        .run();
+    let steps = [("describe", 1), ("offset", 1), ("offset", 4), ("fetch", 1), ("connect", 1)];
+    let pauses = steps.into_iter().flat_map(|(call, from)| [(call, from), (call, from + 1)]);
+    let told = pauses.fold(play, |play, (call, number)| play.act(call, number, Act::Pause(60_000)));
+    let told = told.run().told();
+    assert!(!told.contains(NEVER) && told.contains("exit 0: complete: 300 rows"), "{told}");
+    assert_eq!(told.matches("Throttled { pause_ms: 60000 }").count(), 10, "{told}");
+    assert_eq!(told.matches("Retry").count(), 1, "the lost answer of the first run: {told}");
+}
+
 fn held(file: &str, plays: Vec<Play>) {
     let found: String = plays.into_iter().map(Play::told).collect();
     golden(file, &found);

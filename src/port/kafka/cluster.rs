@@ -115,15 +115,16 @@ impl KafkaPartition {
         let mut share = deadline.within(half.max(Duration::from_millis(CONNECT_MS_MIN)));
         let opened = open(&leader.host, leader.port, &self.config, &mut share);
         let ready = opened.map_err(|failure| failure.fault)?;
-        self.settle_client(&ready);
-        self.ready = Some(ready);
+        self.settle(ready);
         Ok(())
     }
 
     /// The first broker decides; another one that is older, or younger, changes nothing.
-    fn settle_client(&mut self, ready: &Ready) {
+    fn settle(&mut self, ready: Ready) {
         self.config.client =
             if ready.versions.is_compat { KafkaClient::Compat } else { KafkaClient::Native };
+        self.note_throttle(ready.throttle_ms);
+        self.ready = Some(ready);
     }
 
     /// Metadata from the connection that is open, or else from the brokers in turn.
@@ -158,10 +159,12 @@ impl KafkaPartition {
                     continue;
                 }
                 Err(failure) => return Err(failure.fault),
-                Ok(ready) => {
-                    self.settle_client(&ready);
-                    self.ready = Some(ready);
-                }
+                Ok(ready) => self.settle(ready),
+            }
+            if let Err(throttled) = self.mind_the_throttle() {
+                // Whom we are connected to now is asked first, once it hears us again.
+                (self.is_leader_doubted, self.leader) = (false, None);
+                return Err(throttled);
             }
             match self.ask_ready(share) {
                 Err(Fault::Passing(trouble)) => problems.push(trouble.problem),
@@ -189,10 +192,16 @@ impl KafkaPartition {
                 answers::metadata(ready.link.frame(), version, topic, self.config.partition)
                     .map_err(|garbled| ready.link.garbled(&garbled))
             });
-        answer.map_err(|failure| {
-            self.ready = None;
-            failure.fault
-        })
+        match answer {
+            Ok(metadata) => {
+                self.note_throttle(metadata.throttle_ms);
+                Ok(metadata)
+            }
+            Err(failure) => {
+                self.ready = None;
+                Err(failure.fault)
+            }
+        }
     }
 
     /// The brokers that Metadata named, then those of the settings.

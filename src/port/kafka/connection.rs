@@ -15,10 +15,11 @@ use crate::port::resolve::resolve;
 use crate::port::stream::{Deadline, Moved, Stream};
 use crate::settings::KafkaClient;
 use crate::stop::{Peer, Stop};
+use crate::wire::kafka::answers::Offered;
 use crate::wire::kafka::frame::{FrameReader, correlation_id};
 use crate::wire::kafka::requests::{API_VERSIONS, Ask};
 use crate::wire::kafka::show_server;
-use crate::wire::kafka::versions::{Offer, Versions};
+use crate::wire::kafka::versions::Versions;
 use crate::wire::kafka::{Garbled, answers};
 
 use super::login::log_in;
@@ -35,13 +36,13 @@ pub(super) struct Failure {
 /// The broker has said what it offers.
 pub(super) struct Connected {
     link: Link,
-    offers: Vec<Offer>,
+    offered: Offered,
 }
 
 /// The broker knows who we are, as far as it wants to.
 pub(super) struct Authenticated {
     link: Link,
-    offers: Vec<Offer>,
+    offered: Offered,
     renew_at: Option<Instant>,
 }
 
@@ -49,6 +50,8 @@ pub(super) struct Authenticated {
 pub(super) struct Ready {
     pub(super) link: Link,
     pub(super) versions: Versions,
+    /// The pause that the broker asked for when it said them.
+    pub(super) throttle_ms: u64,
     /// The login ends a little later.
     renew_at: Option<Instant>,
 }
@@ -102,8 +105,8 @@ impl Connected {
             last_correlation_id: 0,
             answer_count: 0,
         };
-        let offers = link.offers(deadline)?;
-        Ok(Connected { link, offers })
+        let offered = link.offers(deadline)?;
+        Ok(Connected { link, offered })
     }
 
     /// Without SASL there is nothing to do.
@@ -114,17 +117,18 @@ impl Connected {
     ) -> Result<Authenticated, Failure> {
         let renew_at = match &security.login {
             None => None,
-            Some(login) => log_in(&mut self.link, &self.offers, login, deadline)?,
+            Some(login) => log_in(&mut self.link, &self.offered.offers, login, deadline)?,
         };
-        Ok(Authenticated { link: self.link, offers: self.offers, renew_at })
+        Ok(Authenticated { link: self.link, offered: self.offered, renew_at })
     }
 }
 
 impl Authenticated {
     pub(super) fn ready(self, client: KafkaClient) -> Result<Ready, Failure> {
         let server = &self.link.server;
-        let native = || Versions::negotiate(&self.offers);
-        let compat = || Versions::negotiate_compat(&self.offers);
+        let Offered { throttle_ms, offers } = &self.offered;
+        let native = || Versions::negotiate(offers);
+        let compat = || Versions::negotiate_compat(offers);
         let versions = match client {
             KafkaClient::Native => native().map_err(|lacks| verdict::lacking(server, &lacks)),
             KafkaClient::Compat => compat().map_err(|lacks| verdict::no_compat(server, &lacks)),
@@ -134,7 +138,8 @@ impl Authenticated {
             }
         };
         let versions = versions.map_err(|fault| Failure { fault, hung_up: false })?;
-        Ok(Ready { link: self.link, versions, renew_at: self.renew_at })
+        let throttle_ms = *throttle_ms;
+        Ok(Ready { link: self.link, versions, throttle_ms, renew_at: self.renew_at })
     }
 }
 
@@ -245,14 +250,14 @@ impl Link {
     // --- Helpers ---
 
     /// `ApiVersions`, and again in the oldest form where the newest is not known.
-    fn offers(&mut self, deadline: Deadline) -> Result<Vec<Offer>, Failure> {
+    fn offers(&mut self, deadline: Deadline) -> Result<Offered, Failure> {
         let early = deadline.less_ms(STRANGER_MS);
         for version in [API_VERSIONS, 0] {
             if let Err(failure) = self.exchange(&Ask::ApiVersions, version, early) {
                 return Err(self.stranger(&failure, deadline).unwrap_or(failure));
             }
             match answers::api_versions(self.frame(), version) {
-                Ok(Some(offers)) => return Ok(offers),
+                Ok(Some(offered)) => return Ok(offered),
                 Ok(None) => {}
                 Err(garbled) => return Err(self.garbled(&garbled)),
             }

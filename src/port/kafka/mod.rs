@@ -119,6 +119,7 @@ impl KafkaPartition {
         self.mind_the_throttle()?;
         for attempt in 0..2 {
             let was_open = self.reach_leader(deadline)?;
+            self.mind_the_throttle()?;
             let leader_epoch = self.leader.as_ref().map_or(-1, |leader| leader.epoch);
             let Some(ready) = &mut self.ready else { break };
             let Some(version) = pick_version(&ready.versions) else { return Ok(None) };
@@ -253,7 +254,8 @@ impl KafkaPartition {
 
     fn note_throttle(&mut self, throttle_ms: u64) {
         if throttle_ms > 0 {
-            self.muted_until = Some(Instant::now() + Duration::from_millis(throttle_ms));
+            let until = Instant::now() + Duration::from_millis(throttle_ms);
+            self.muted_until = self.muted_until.max(Some(until));
         }
     }
 
@@ -281,7 +283,6 @@ impl Broker for KafkaPartition {
         self.mind_the_throttle()?;
         let mut deadline = Deadline::after_ms(CALL_TIMEOUT_MS);
         let (metadata, state) = self.locate(&mut deadline)?;
-        self.note_throttle(metadata.throttle_ms);
         self.topic_id = metadata.topic_id;
         Ok(Described {
             cluster_id: metadata.cluster_id,
@@ -362,8 +363,11 @@ impl Broker for KafkaPartition {
 
     fn connect(&mut self) -> Result<(), Fault> {
         self.assert_idle();
+        self.mind_the_throttle()?;
         let mut deadline = Deadline::after_ms(CALL_TIMEOUT_MS);
         self.reach_leader(&mut deadline)?;
+        // A batch that is sent now would be answered too late.
+        self.mind_the_throttle()?;
         assert!(self.ready.is_some(), "a leader that was reached has a connection");
         Ok(())
     }

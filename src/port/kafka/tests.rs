@@ -401,19 +401,61 @@ fn answers_that_make_no_sense_are_passing_and_end_the_connection() {
     }
 }
 
+/// The same answer, which asks for a pause of a minute; the four bytes begin here.
+fn throttled(act: Act, at: usize) -> Act {
+    let Act::Say(mut body) = act else { panic!("only what is said can ask for a pause") };
+    body[at..at + 4].copy_from_slice(&60_000i32.to_be_bytes());
+    Act::Say(body)
+}
+
+fn assert_pause<T: std::fmt::Debug>(outcome: Result<T, Fault>) {
+    let trouble = passing(outcome.unwrap_err());
+    assert!((50_000..=60_000).contains(&trouble.pause_ms), "{trouble:?}");
+}
+
 #[test]
 fn a_throttled_client_is_told_to_pause() {
-    let mut throttled = Vec::new();
-    if let Act::Say(body) = list_offsets(0, 12) {
-        throttled = body;
-    }
-    throttled[..4].copy_from_slice(&60_000i32.to_be_bytes());
-    let (peer, mut partition) = described(vec![Act::Say(throttled)]);
+    let (peer, mut partition) = described(vec![throttled(list_offsets(0, 12), 0)]);
     assert_eq!(partition.offset(Mark::VisibleEnd), Ok(Some(12)));
-    let trouble = passing(partition.offset(Mark::VisibleEnd).unwrap_err());
-    assert!((50_000..=60_000).contains(&trouble.pause_ms), "{trouble:?}");
+    assert_pause(partition.offset(Mark::VisibleEnd));
     drop(partition);
     assert_eq!(peer.requests().len(), 3);
+}
+
+/// Whatever comes next would be answered too late, a batch too; and an answer that is of no use
+/// may ask for a pause like any other.
+#[test]
+fn metadata_may_ask_for_a_pause() {
+    let coming = Told { topic_error: 5, ..ALL_WELL };
+    for (told, is_well) in [(ALL_WELL, true), (coming, false)] {
+        let peer = Peer::start(|port| vec![vec![offers(), throttled(metadata(port, &told), 0)]]);
+        let mut partition = peer.partition();
+        assert_eq!(partition.describe().is_ok(), is_well);
+        assert_pause(partition.connect());
+        assert_pause(partition.describe());
+        drop(partition);
+        assert_eq!(peer.requests().len(), 2);
+    }
+}
+
+/// And when it is over, the connection that waited for it is the one that is used.
+#[test]
+fn a_broker_may_ask_for_a_pause_before_anything_else() {
+    for is_leader_doubted in [false, true] {
+        let peer = Peer::start(|port| {
+            let Act::Say(body) = offers() else { panic!("the offers are said") };
+            let at = body.len() - 5;
+            vec![vec![throttled(Act::Say(body), at), metadata(port, &ALL_WELL)]]
+        });
+        let mut partition = peer.partition();
+        partition.is_leader_doubted = is_leader_doubted;
+        assert_pause(partition.describe());
+        assert_pause(partition.describe());
+        partition.muted_until = None;
+        partition.describe().unwrap();
+        drop(partition);
+        assert_eq!(peer.requests().len(), 2);
+    }
 }
 
 // --- A batch ----------------------------------------------------------------------------

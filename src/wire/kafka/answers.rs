@@ -20,8 +20,14 @@ use super::shape::{self, Shape};
 use super::versions::{METADATA_BY_NAME, Offer};
 use crate::limits::BROKERS_MAX;
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    pub throttle_ms: u64,
+    pub offers: Vec<Offer>,
+}
+
 /// `ApiVersions`: what the broker offers, or `None` if it does not know the version asked in.
-pub fn api_versions(frame: &[u8], version: i16) -> Result<Option<Vec<Offer>>, Garbled> {
+pub fn api_versions(frame: &[u8], version: i16) -> Result<Option<Offered>, Garbled> {
     // A refusal comes in the form of version 0, whatever was asked for.
     let refused = frame.get(4..6) == Some(&UNSUPPORTED_VERSION.to_be_bytes());
     if refused && version > 0 {
@@ -36,7 +42,10 @@ pub fn api_versions(frame: &[u8], version: i16) -> Result<Option<Vec<Offer>>, Ga
         min: key.min_version,
         max: key.max_version,
     };
-    Ok(Some(answer.api_keys.iter().map(offer).collect()))
+    Ok(Some(Offered {
+        throttle_ms: throttle_ms(answer.throttle_time_ms),
+        offers: answer.api_keys.iter().map(offer).collect(),
+    }))
 }
 
 /// A broker as Metadata names it.
@@ -359,8 +368,8 @@ mod tests {
     fn read(name: &str, version: i16, frame: &[u8]) -> Result<String, Garbled> {
         let found = match name {
             "ApiVersions" => {
-                let offers = api_versions(frame, version)?;
-                offers.map_or("refused".into(), |offers| format!("{} offers", offers.len()))
+                let offered = api_versions(frame, version)?;
+                offered.map_or("refused".into(), |found| format!("{} offers", found.offers.len()))
             }
             "Metadata" => {
                 let Metadata { cluster_id, brokers, topic_id, partition_count, partition, .. } =

@@ -417,3 +417,202 @@ impl Head {
         FIELDS_BITS + 3 * self.length_count + self.code.bits() + extra
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Decompress, FlushDecompress};
+
+    /// As the tables of RFC 1951, 3.2.5 have them: from symbol 257 on, and from 0 on, the
+    /// smallest length and distance, and how many bits say how much more it is.
+    const LENGTHS_OF_RFC: [(usize, u8); 29] = [
+        (3, 0),
+        (4, 0),
+        (5, 0),
+        (6, 0),
+        (7, 0),
+        (8, 0),
+        (9, 0),
+        (10, 0),
+        (11, 1),
+        (13, 1),
+        (15, 1),
+        (17, 1),
+        (19, 2),
+        (23, 2),
+        (27, 2),
+        (31, 2),
+        (35, 3),
+        (43, 3),
+        (51, 3),
+        (59, 3),
+        (67, 4),
+        (83, 4),
+        (99, 4),
+        (115, 4),
+        (131, 5),
+        (163, 5),
+        (195, 5),
+        (227, 5),
+        (258, 0),
+    ];
+    const DISTANCES_OF_RFC: [(usize, u8); 30] = [
+        (1, 0),
+        (2, 0),
+        (3, 0),
+        (4, 0),
+        (5, 1),
+        (7, 1),
+        (9, 2),
+        (13, 2),
+        (17, 3),
+        (25, 3),
+        (33, 4),
+        (49, 4),
+        (65, 5),
+        (97, 5),
+        (129, 6),
+        (193, 6),
+        (257, 7),
+        (385, 7),
+        (513, 8),
+        (769, 8),
+        (1_025, 9),
+        (1_537, 9),
+        (2_049, 10),
+        (3_073, 10),
+        (4_097, 11),
+        (6_145, 11),
+        (8_193, 12),
+        (12_289, 12),
+        (16_385, 13),
+        (24_577, 13),
+    ];
+
+    fn inflated(bytes: &[u8], raw_bytes: usize) -> Vec<u8> {
+        let mut back = Vec::with_capacity(raw_bytes + 1);
+        let mut inflate = Decompress::new(false);
+        inflate.decompress_vec(bytes, &mut back, FlushDecompress::Finish).unwrap();
+        back
+    }
+
+    #[test]
+    fn every_length_and_distance_has_the_symbol_of_the_rfc() {
+        let of = |table: &[(usize, u8)], number: usize| {
+            let symbol = table.partition_point(|(least, _)| *least <= number) - 1;
+            let (least, extra_bits) = table[symbol];
+            (symbol, extra_bits, number - least)
+        };
+        for length in LENGTH_MIN..=LENGTH_MAX {
+            let Step { symbol, extra_bits, extra } = LENGTHS[length - LENGTH_MIN];
+            let found = (usize::from(symbol) - FIRST_LENGTH, extra_bits, usize::from(extra));
+            assert_eq!(found, of(&LENGTHS_OF_RFC, length), "length {length}");
+        }
+        for distance in 1..=REACH {
+            let Step { symbol, extra_bits, extra } = Step::of_distance(distance as u16);
+            let found = (usize::from(symbol), extra_bits, usize::from(extra));
+            assert_eq!(found, of(&DISTANCES_OF_RFC, distance), "distance {distance}");
+        }
+    }
+
+    /// How often each of so many symbols occurs, so that the tree is as deep as it can be.
+    fn rabbits(symbols: usize) -> Vec<usize> {
+        let mut counts = vec![1, 1];
+        while counts.len() < symbols {
+            counts.push(counts[counts.len() - 2..].iter().sum());
+        }
+        counts
+    }
+
+    /// Literals, lengths and distances whose words have 15 bits stand side by side, with as many
+    /// bits beside them as there can be.
+    #[test]
+    fn the_longest_words_that_there_are() {
+        let mut block = Vec::new();
+        let mut letters = 8;
+        for letter in b'c'..=b'p' {
+            block.resize(block.len() + letters, letter);
+            letters += letters * 3 / 4;
+        }
+        // Distances from far to near, the farthest ones seldom.
+        let counts = rabbits(15).into_iter().zip(DISTANCES_OF_RFC.iter().rev());
+        let distances = counts.flat_map(|(count, (distance, _))| vec![*distance; count]);
+        let mut repeats = Vec::new();
+        for (index, distance) in distances.enumerate() {
+            let from = if index == 0 { 0 } else { block.len() };
+            // No literal, one, or two, the first ones of the rarest.
+            let letters = if index < 5 { &b"ab"[..index % 3] } else { b"" };
+            block.extend_from_slice(letters);
+            let literals = (block.len() - from) as u16;
+            // The longest ones with most bits beside them, once each, and then but the shortest.
+            let (least, extra_bits) = LENGTHS_OF_RFC[27 - index.min(5)];
+            let length = least + (1 << extra_bits) - 1;
+            let length = if index < 5 { length.min(LENGTH_MAX - 1) } else { LENGTH_MIN };
+            for _ in 0..length {
+                block.push(block[block.len() - distance]);
+            }
+            repeats.push(Repeat { literals, length: length as u16, distance: distance as u16 });
+        }
+        block.extend_from_slice(b"ab");
+        assert!(block.len() <= STORED_BYTES_MAX);
+
+        let mut deflate = Deflate::new();
+        for waiting in 0..8 {
+            let extra = count(&block, &repeats, &mut deflate.literals, &mut deflate.distances);
+            deflate.literals.build(BITS_MAX);
+            deflate.distances.build(BITS_MAX);
+            assert_eq!(deflate.literals.lengths.iter().max(), Some(&BITS_MAX));
+            assert!(deflate.distances.lengths.iter().max() >= Some(&13));
+            let head = Head::new(&deflate.literals.lengths, &deflate.distances.lengths);
+            let (words, far) = (&deflate.literals, &deflate.distances);
+            let bits = head.bits() + words.bits() + far.bits() + extra;
+            let mut out = vec![0; waiting + bits.div_ceil(8) + DRAIN_BYTES];
+            let mut writer = Writer { bits: Bits::default(), out: &mut out, at: 0 };
+            // Empty blocks of ten bits, so that this one begins at any place in a byte.
+            for _ in 0..waiting {
+                writer.bits.put(FIXED << 1, 10);
+                writer.drain();
+            }
+            let before = 10 * waiting;
+            writer.head(&head);
+            writer.body(&block, &repeats, words, far);
+            let Writer { bits: mut rest, at, .. } = writer;
+            out.truncate(at);
+            assert_eq!(at, (before + bits) / 8, "as many bits as were counted");
+            rest.put(1 | FIXED << 1, 10);
+            rest.align(&mut out);
+            assert!(inflated(&out, block.len()) == block, "{before} bits before it");
+        }
+    }
+
+    /// The lengths of both codes may be as uneven as lengths can be: their own code has words of
+    /// at most seven bits, and fills its room.
+    #[test]
+    fn the_code_of_the_lengths_keeps_to_its_seven_bits() {
+        for symbols in 2..=9_u8 {
+            // No length twice in a row, so that each is written by itself.
+            let mut left: Vec<u32> = (0..symbols).map(|at| 1 << at.max(1) >> 1).collect();
+            let mut lengths = Vec::new();
+            while let Some((bits, count)) = left
+                .iter_mut()
+                .enumerate()
+                .filter(|(bits, _)| lengths.last() != Some(&(*bits as u8 + 1)))
+                .max_by_key(|(_, count)| **count)
+                .filter(|(_, count)| **count > 0)
+            {
+                *count -= 1;
+                lengths.push(bits as u8 + 1);
+            }
+            let mut literals = [0; LITERAL_SYMBOLS];
+            literals[LITERAL_SYMBOLS - lengths.len()..].copy_from_slice(&lengths);
+            let mut distances = [0; DISTANCE_SYMBOLS];
+            distances[..2].fill(symbols);
+            let head = Head::new(&literals, &distances);
+            let words = head.code.lengths.iter().filter(|bits| **bits > 0);
+            assert!(words.clone().all(|bits| *bits <= LENGTHS_BITS_MAX), "{symbols}");
+            let room: u32 = words.map(|bits| 1 << (LENGTHS_BITS_MAX - bits)).sum();
+            assert_eq!(room, 1 << LENGTHS_BITS_MAX, "{symbols}");
+            assert!(symbols < 8 || head.code.lengths.contains(&LENGTHS_BITS_MAX), "{symbols}");
+        }
+    }
+}

@@ -354,6 +354,39 @@ pub(super) mod tests {
             let bytes = encoded(&mut encoder, &[json(3)]);
             decompress(compression, &bytes, ROOM, &mut back).unwrap();
             assert_eq!(back, json(3), "{compression}");
+            assert!(bytes == encoded(&mut Encoder::new(compression), &[json(3)]), "{compression}");
+        }
+    }
+
+    /// Rows become small, and what does not shrink stays what it is.
+    #[test]
+    fn what_becomes_of_rows_and_of_noise() {
+        for (compression, percent) in [
+            (Compression::Gzip, 20),
+            (Compression::Snappy, 40),
+            (Compression::Lz4, 35),
+            (Compression::Zstd, 20),
+        ] {
+            let mut encoder = Encoder::new(compression);
+            let rows = json(20_000);
+            let bytes = encoded(&mut encoder, std::slice::from_ref(&rows)).len();
+            assert!(bytes * 100 < rows.len() * percent, "{compression}: {bytes} of {}", rows.len());
+            let bytes = encoded(&mut encoder, &[noise(100_000)]).len();
+            assert!((100_000..100_100).contains(&bytes), "{compression}: {bytes}");
+        }
+    }
+
+    /// A block that is stored begins at a whole byte, wherever the one before it ended.
+    #[test]
+    fn noise_behind_rows_of_any_length() {
+        for compression in Compression::ALL {
+            let mut encoder = Encoder::new(compression);
+            for rows in 1..60 {
+                let slices = [json(rows), noise(50), json(5), noise(1), json(rows)];
+                let (bytes, mut back) = (encoded(&mut encoder, &slices), Vec::new());
+                assert_eq!(decompress(compression, &bytes, ROOM, &mut back), Ok(()));
+                assert_eq!(back, slices.concat(), "{compression}, {rows} rows");
+            }
         }
     }
 }

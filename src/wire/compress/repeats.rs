@@ -193,6 +193,11 @@ mod tests {
         assert_eq!(find(b"xabcdefghyabcdefghzabcdefgh-----------------"), [(28, 11, 1)]);
         assert_eq!(find(b"abcdefgh-abcdefgh"), []);
         assert_eq!(find(b""), []);
+        // What is nowhere is no place before the first one.
+        assert_eq!(find(&[0; 100]), [(1, 94, 1)]);
+        // The end: a repeat begins thirteen bytes before it at the latest.
+        assert_eq!(find(b"-abcdef-abcdef-123456"), [(7, 8, 7)]);
+        assert_eq!(find(b"-abcdef-abcdef-12345"), []);
     }
 
     #[test]

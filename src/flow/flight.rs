@@ -297,7 +297,7 @@ impl Flight {
                 answered: answer.base_offset,
             });
         }
-        if self.first == 1 {
+        if self.first == place.first_record() {
             place.offsets.first = Some(answer.base_offset);
         }
         let last_offset = answer.base_offset + i64::from(batch.record_count()) - 1;

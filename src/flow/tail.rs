@@ -68,6 +68,12 @@ impl Place {
         }
     }
 
+    /// The ordinal of the first record that this program sends: what it has taken over lies
+    /// before it.
+    pub fn first_record(&self) -> u64 {
+        self.producers.first().map_or(0, |producer| producer.base_record) + 1
+    }
+
     /// An earlier run began here, or this one was told of the partition.
     fn was_there(&self) -> bool {
         !self.producers.is_empty() || self.described.is_some()
@@ -243,7 +249,7 @@ fn attempt(run: &mut Run<'_, '_>, place: &mut Place, leader_epoch: i32) -> Resul
     place.landed = last_ordinal;
     place.offsets.last = last_offset.or(place.offsets.last);
     place.offsets.settled = last_offset.or(place.offsets.settled);
-    if checkpointed == 0 {
+    if checkpointed < place.first_record() {
         place.offsets.first = place.offsets.first.or(first_offset);
     }
     place.answered = Some(asked);

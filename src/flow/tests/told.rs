@@ -549,6 +549,20 @@ fn adopted() {
         status: with_status.then_some(Status::InProgress),
         ..Checkpoint::default()
     };
+    // It has sent a hundred rows; where the log begins once ours are sent too.
+    let behind = |name, log_start| {
+        let mut looks = 0;
+        let offset = move |mark| {
+            let is_start = matches!(mark, Mark::Start);
+            looks += u32::from(is_start);
+            (is_start && looks > 1).then_some(log_start)
+        };
+        Play::new(name, &rows(100, &[]))
+            .run()
+            .source(&rows(150, &[]))
+            .item(python(100, false))
+            .main(Script { offset: Some(Box::new(offset)), ..Script::default() })
+    };
     let plays = vec![
         Play::new("nothing of the Python processor's is there", &rows(3, &[]))
             .item(python(2, true))
@@ -573,6 +587,8 @@ fn adopted() {
                 ..Script::default()
             })
             .run(),
+        behind("the first of its own rows are deleted meanwhile", 101).run(),
+        behind("only the Python processor's rows are deleted meanwhile", 100).run(),
         Play::new("more rows are there than the source has", &rows(100, &[]))
             .run()
             .source(&rows(90, &[]))

@@ -24,7 +24,7 @@ use crate::port::http::{Answer, Failed, Http, Request, Way, wall_ms};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_sign::{Scope, Unsigned, sign};
 use crate::wire::http_head::{self, Head};
-use crate::wire::s3::{Asked, Headers, Place, Reply, reply};
+use crate::wire::s3::{Asked, Headers, Place, Reply, reply, unusable};
 
 pub struct S3 {
     http: Http,
@@ -184,7 +184,14 @@ impl S3 {
             bucket_region: answer.header("x-amz-bucket-region"),
             retry_after: answer.header("retry-after"),
         };
-        let judged = reply(&self.place, asked, status, &headers, &error);
+        let judged = match reply(&self.place, asked, status, &headers, &error) {
+            // It would count more than its length says, or less.
+            Reply::Body { .. } if answer.header("transfer-encoding").is_some() => {
+                let problem = "the answer comes in chunks, whatever its Content-Length says";
+                unusable(&self.place.name(), problem)
+            }
+            judged => judged,
+        };
         Ok((answer, judged))
     }
 }
@@ -595,6 +602,7 @@ mod tests {
         let error = |code: &str| format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
         let far = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
         let chunked = "HTTP/1.1 200 OK\r\nEtag: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        let both = "HTTP/1.1 200 OK\r\nEtag: x\r\nx-amz-version-id: v\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
         let cases = [
             (answer("404 Not Found", "", &error("NoSuchKey")), "S3_KEY"),
             (answer("403 Forbidden", "", &error("AccessDenied")), "s3:GetObject"),
@@ -604,6 +612,7 @@ mod tests {
             (answer("503 Slow", "retry-after: 2\r\n", &error("SlowDown")), "passing 2000"),
             (answer("503 Slow", "retry-after: 99999\r\n", ""), "passing 16000"),
             (Act::Answer(chunked.into()), "Content-Length"),
+            (Act::Answer(both.into()), "in chunks"),
         ];
         for (act, expected) in cases {
             let script = Script::run(vec![vec![act]]);

@@ -236,7 +236,8 @@ fn success(place: &Place, asked: &Asked<'_>, status: u16, headers: &Headers<'_>)
     Reply::Body { bytes, etag: etag.to_owned(), version_id, source_bytes: total }
 }
 
-fn unusable(name: &str, problem: &str) -> Reply {
+/// What no server says that speaks the protocol.
+pub fn unusable(name: &str, problem: &str) -> Reply {
     Reply::Final {
         problem: format!("{name}: {problem}"),
         advice: "Ask S3 itself, or a server that speaks its protocol in full: mend AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, and see whether a proxy is in the way".into(),

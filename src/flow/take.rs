@@ -66,6 +66,13 @@ pub(super) fn inspect(job: &Job, item: &Checkpoint) -> Result<(), Stop> {
             "Go on with the version that began the job, or a later one",
         ));
     }
+    if let Some(flaw) = item.flaw() {
+        return Err(Stop::refused(
+            Peer::Ledger,
+            format!("the checkpoint of job {} is damaged: {flaw}", job.job_id),
+            "Put it back as it was, or load the source under a new JOB_ID",
+        ));
+    }
     let differences = job.differences(item);
     if differences.is_empty() {
         Ok(())

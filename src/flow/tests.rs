@@ -11,6 +11,7 @@ use crate::limits::{
     ANSWER_TIMEOUT_MS, FIRST_BATCH_RECORDS_MAX, NEW_TOPIC_PATIENCE_MS, PRODUCE_TIMEOUT_MS,
     PROGRESS_MS, READ_BYTES, RETRY_DELAY_MS,
 };
+use crate::settings::OnBadRow;
 use crate::stop::{EXIT_AGAIN, Stop};
 use crate::wire::checkpoint::Status;
 use crate::wire::compress::Compression;
@@ -297,4 +298,108 @@ fn a_stop_with_a_batch_in_flight() {
     }
     assert!(settled.contains(&Some(10)), "the last look brings an answer: {settled:?}");
     assert!(settled.contains(&Some(0)), "or none: {settled:?}");
+}
+
+/// An item that somebody has damaged: numbers that can not be, attributes that are gone. The run
+/// says so, or copies what is missing; whatever it does, it ends in good order.
+#[test]
+fn a_damaged_item() {
+    let text = "id,name\n1,a\n2\n3,c\n4,d\n5\n6,f\n7,g\n8\n9,i\n";
+    let lab =
+        || Lab::new(text).with(|job| job.on_bad_row = OnBadRow::SetAside { topic: "d".into() });
+    let begun = lab().with(|job| job.rows_max = Some(5));
+    assert_eq!(begun.run(), Stop::RowsReached { rows: 5 });
+    let good: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(begun.dir.join("ledger.json")).unwrap()).unwrap();
+    let paths: Vec<String> = good["j"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(name, value)| match value {
+            serde_json::Value::Array(_) => ["id", "epoch", "base_record", "first_offset"]
+                .map(|part| format!("/j/{name}/0/{part}"))
+                .into_iter()
+                .chain([format!("/j/{name}")])
+                .collect(),
+            _ => vec![format!("/j/{name}")],
+        })
+        .collect();
+    let mut broken = Vec::new();
+    // The lab's own file; and a shorter header, which nothing tells from a whole one.
+    let untold = |path: &str, value: &serde_json::Value| {
+        path == "/j/source" || (path == "/j/header_bytes" && *value == 1)
+    };
+    for path in &paths {
+        let mut values = vec![serde_json::Value::Null];
+        if good.pointer(path).unwrap().is_number() {
+            values.extend(
+                [
+                    0,
+                    1,
+                    4,
+                    6,
+                    u64::from(u32::MAX),
+                    1 << 32,
+                    i64::MAX as u64 - 1,
+                    i64::MAX as u64,
+                    u64::MAX,
+                ]
+                .map(serde_json::Value::from),
+            );
+            values.extend([-1, -2, i64::MIN].map(serde_json::Value::from));
+        }
+        values.retain(|value| !untold(path, value));
+        for value in values {
+            let lab = lab();
+            for topic in ["t", "d"] {
+                std::fs::create_dir_all(lab.log_dir(topic)).unwrap();
+                for file in std::fs::read_dir(begun.log_dir(topic)).unwrap() {
+                    let file = file.unwrap();
+                    std::fs::copy(file.path(), lab.log_dir(topic).join(file.file_name())).unwrap();
+                }
+            }
+            let mut item = good.clone();
+            if value.is_null() && !path.contains("/0/") {
+                item["j"].as_object_mut().unwrap().remove(path.rsplit('/').next().unwrap());
+            } else {
+                *item.pointer_mut(path).unwrap() = value.clone();
+            }
+            item["j"]["source"] = lab.job.source.clone().into();
+            std::fs::write(lab.dir.join("ledger.json"), item.to_string()).unwrap();
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lab.run()));
+            let entries = |topic: &str| {
+                lab.entries(topic)
+                    .into_iter()
+                    .map(|entry| String::from_utf8(entry.value).unwrap())
+                    .collect::<Vec<_>>()
+            };
+            match ran {
+                Err(why) => {
+                    broken.push(format!("{path} = {value}: {:?}", why.downcast_ref::<String>()));
+                }
+                Ok(stop @ Stop::Complete { .. }) => {
+                    let lines: Vec<_> = entries("t")
+                        .iter()
+                        .map(|text| {
+                            text.split("_source_line\":")
+                                .nth(1)
+                                .unwrap()
+                                .split(',')
+                                .next()
+                                .unwrap()
+                                .to_owned()
+                        })
+                        .collect();
+                    if lines != ["1", "3", "4", "6", "7", "9"] || entries("d").len() != 3 {
+                        broken.push(format!(
+                            "{path} = {value}: {stop:?} {lines:?} {}",
+                            entries("d").len()
+                        ));
+                    }
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }

@@ -13,6 +13,10 @@
 //!        └ run_id, revision, lease_seconds, host             who holds it
 //! ```
 
+use std::ops::RangeInclusive;
+
+use crate::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES};
+
 /// The version of the item's format that this code writes.
 pub const FORMAT: u64 = 1;
 
@@ -68,6 +72,12 @@ pub struct LaneItem {
     /// The largest record of this job, as pinned when it began.
     pub record_bytes_max: Option<u64>,
 }
+
+/// No row, byte, offset or revision is so far on; from here on sums might not fit.
+const COUNTED_MAX: u64 = 1 << 62;
+/// Records as large as this are pinned: what the smallest and the largest batch have room for.
+const RECORD_BYTES: RangeInclusive<u64> = (BATCH_BYTES_MIN - BATCH_OVERHEAD_BYTES) as u64
+    ..=(BATCH_BYTES_MAX - BATCH_OVERHEAD_BYTES) as u64;
 
 /// The item, or a change to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -177,7 +187,73 @@ impl OnlyIf {
     }
 }
 
+impl LaneItem {
+    /// See [`Checkpoint::flaw`]; `settled` is how many of the lane's records the item counts.
+    fn flaw(&self, prefix: &str, settled: u64) -> Option<String> {
+        for (name, offset) in [
+            ("first_offset", self.first_offset),
+            ("last_offset", self.last_offset),
+            ("kafka_offset", self.kafka_offset),
+        ] {
+            if let Some(offset) = offset
+                && !(-1..COUNTED_MAX.cast_signed()).contains(&offset)
+            {
+                return Some(format!("{prefix}{name} is {offset}"));
+            }
+        }
+        if let Some(bytes) = self.record_bytes_max.filter(|bytes| !RECORD_BYTES.contains(bytes)) {
+            return Some(format!("{prefix}record_bytes_max is {bytes}"));
+        }
+        // An identity begins where the one before it ended; the first one where the job did, or
+        // behind what was taken over, which is counted from then on.
+        let mut base_min = 0;
+        for (index, producer) in self.producers.iter().flatten().enumerate() {
+            let Producer { id, epoch, base_record, .. } = *producer;
+            let base_max = if index == 0 { settled } else { COUNTED_MAX };
+            if !(base_min..=base_max).contains(&base_record) {
+                return Some(format!(
+                    "{prefix}producers[{index}].base_record is {base_record}, and {settled} records are counted"
+                ));
+            }
+            if (id, epoch) != (-1, -1) && (id < 0 || epoch < 0) {
+                return Some(format!("{prefix}producers[{index}] has id {id} and epoch {epoch}"));
+            }
+            base_min = base_record;
+        }
+        None
+    }
+}
+
 impl Checkpoint {
+    /// What can not be, whatever became of the job: then somebody else has written the item, and
+    /// to go on from it would send rows under wrong numbers, or leave some out.
+    pub fn flaw(&self) -> Option<String> {
+        let count = |count: Option<u64>| count.unwrap_or(0);
+        let (rows, sent, aside) =
+            (count(self.last_line), count(self.total_sent), count(self.dlq_rows));
+        for (name, number) in [
+            ("last_line", rows),
+            ("total_sent", sent),
+            ("dlq_rows", aside),
+            ("next_byte", count(self.next_byte)),
+            ("header_bytes", count(self.header_bytes)),
+            ("source_bytes", count(self.source_bytes)),
+            ("revision", count(self.revision)),
+        ] {
+            if number >= COUNTED_MAX {
+                return Some(format!("{name} is {number}"));
+            }
+        }
+        // The Python processor's numbers are its own until its rows are taken over.
+        let is_begun = self.format.is_some() && self.main.producers.is_some();
+        if is_begun && rows != sent + aside {
+            return Some(format!(
+                "last_line is {rows}, but total_sent and dlq_rows are {sent} and {aside}: each row is one of them"
+            ));
+        }
+        self.main.flaw("", sent).or_else(|| self.dlq.flaw("dlq_", aside))
+    }
+
     /// The item after `change` took effect on it.
     pub fn merge(&mut self, change: &Checkpoint) {
         fn set<T: Clone>(field: &mut Option<T>, change: Option<&T>) {

@@ -600,7 +600,7 @@ fn a_plan_is_for_the_rest() {
     let source_bytes = rows(200_000).len() as u64;
     item.source_bytes = Some(source_bytes);
     item.next_byte = Some(source_bytes / 2);
-    item.last_line = Some(100_000);
+    (item.last_line, item.total_sent) = (Some(100_000), Some(100_000));
     stage.item = Some(item);
     stage.log = (0, 100_000);
     let rest = found(&stage).plan.unwrap();

@@ -8,7 +8,7 @@ every row once, in file order, whatever crashes on the way.
 
   csv-to-kafka [run]              copy, or go on where an earlier run has stopped
   csv-to-kafka check              look at all that a copy needs, and change nothing
-  csv-to-kafka rehearse SOURCE    the same without Kafka, into a directory
+  csv-to-kafka rehearse SOURCE    copy without Kafka, into a directory
   csv-to-kafka status [JOB …]     how far jobs are, by their checkpoints
   csv-to-kafka verify [JOB]       compare the partition with the source, after the load
   csv-to-kafka dlq [JOB]          the bad rows that were set aside, to look at or to mend

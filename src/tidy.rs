@@ -305,6 +305,22 @@ fn the_documents_name_no_setting_that_is_none() {
 }
 
 #[test]
+fn each_vendor_test_is_described() {
+    let text = read(&root().join("vendor-tests/README.md"));
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("vendor-tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("test_") && path.extension().is_some_and(|extension| extension == "py")
+        {
+            assert!(text.contains(&format!("\n| `{name}` | ")), "{name} is not in the README");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the tests are found");
+}
+
+#[test]
 fn the_license_is_there() {
     let license = read(&root().join("LICENSE"));
     assert!(license.trim_start().starts_with("Apache License"));

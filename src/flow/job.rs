@@ -4,7 +4,7 @@ use super::ports::Pin;
 use crate::limits::{ROW_BYTES_CEILING, ROW_BYTES_MAX};
 use crate::settings::{Csv, Header, OnBadRow};
 use crate::stop::{Difference, Stop};
-use crate::wire::checkpoint::{Checkpoint, LaneItem};
+use crate::wire::checkpoint::{Checkpoint, LaneItem, Status};
 use crate::wire::compress::Compression;
 use crate::wire::csv::Dialect;
 
@@ -108,6 +108,8 @@ impl Job {
     /// The job as its item pins it, the reverse of [`Job::pinned_settings`]. `columns` are the
     /// names of `CSV_COLUMNS`, which are needed only where the item has but their digest.
     pub fn of_item(self, item: &Checkpoint, columns: Vec<String>) -> Result<Job, Stop> {
+        // One that was taken and has sent nothing pins nothing: it has lost nothing either.
+        complete(item)?;
         let lost = |missing| Stop::Overwritten { job_id: item.job_id.clone(), missing };
         if let Some(rules) = item.rules.filter(|rules| *rules != RULES) {
             let version = item.version.clone().unwrap_or_default();
@@ -215,6 +217,15 @@ impl Job {
 /// S3 calls `null` what is from before the bucket kept versions.
 fn version_of(item: &Checkpoint) -> &str {
     item.version_id.as_deref().unwrap_or("null")
+}
+
+/// Whether all of it was sent, which is what can be proved.
+pub fn complete(item: &Checkpoint) -> Result<(), Stop> {
+    if item.status == Some(Status::Completed) {
+        return Ok(());
+    }
+    let status = item.status.map_or("unknown", Status::name);
+    Err(Stop::NotYetComplete { job_id: item.job_id.clone(), status })
 }
 
 fn pinned<'a>(item: &'a Checkpoint, name: &str) -> Result<&'a str, Stop> {

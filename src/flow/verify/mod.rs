@@ -20,7 +20,7 @@ use sha2::Digest as _;
 
 use self::tape::Tape;
 use self::walk::{Walk, Walker};
-use super::job::{Job, Target};
+use super::job::{Job, Target, complete};
 use super::opening::open_begun;
 use super::patience::insist;
 use super::ports::{Broker, Fault, Mark, Ports, ReadTo, Stored, Visit};
@@ -31,7 +31,7 @@ use super::take::pin_of;
 use crate::event::{Event, Lane as Which, Progress};
 use crate::limits::PROGRESS_MS;
 use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, EXIT_MEND, Peer, Stop};
-use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf, Status};
+use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf};
 
 /// Differences that are told one by one.
 pub const DIFFERENCES_MAX: usize = 20;
@@ -188,10 +188,7 @@ pub fn verify(
     asked: Asked,
     ports: &mut Ports<'_>,
 ) -> Result<Proof, Stop> {
-    let status = item.status.map_or("unknown", Status::name);
-    if item.status != Some(Status::Completed) {
-        return Err(Stop::NotYetComplete { job_id: job.job_id.clone(), status });
-    }
+    complete(item)?;
     let mut lanes = [&item.main.producers, &item.dlq.producers].into_iter().flatten().flatten();
     if asked.depth == Depth::Headers && lanes.any(|producer| producer.id < 0) {
         return Err(Stop::refused(

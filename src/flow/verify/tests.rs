@@ -399,6 +399,19 @@ fn a_partition_that_was_made_again() {
     assert!(matches!(stop, Stop::WrongCluster { .. } | Stop::TopicRemade { .. }), "{stop:?}");
 }
 
+/// No broker was ever reached: nothing is pinned yet, and nobody has overwritten anything.
+#[test]
+fn a_job_that_was_only_taken() {
+    for status in [Status::InProgress, Status::Interrupted, Status::Failed] {
+        let item =
+            Checkpoint { job_id: "j".to_owned(), status: Some(status), ..Checkpoint::default() };
+        let reader = Job::reader("j".into(), String::new(), 1);
+        let stop = reader.of_item(&item, Vec::new()).unwrap_err();
+        assert!(matches!(stop, Stop::NotYetComplete { .. }), "{stop:?}");
+        assert_eq!(stop.exit_code(), EXIT_AGAIN);
+    }
+}
+
 /// The job that is read back from an item is the one that was pinned.
 #[test]
 fn the_pins_are_read_back() {

@@ -348,7 +348,7 @@ impl fmt::Display for Stop {
             ),
             Stop::Truncated { topic, partition, log_end, expected } => write!(
                 f,
-                "{topic}/{partition} ends at offset {log_end}, but the checkpoint says that {expected} records were confirmed there: the partition was truncated or made again (unclean leader election?). Load the source under a new JOB_ID"
+                "{topic}/{partition} ends at offset {log_end}, but it reached offset {expected} when the checkpoint was written: the partition was truncated or made again (unclean leader election?). Load the source under a new JOB_ID"
             ),
             Stop::TailDeleted { topic, partition, from, log_start } => write!(
                 f,

@@ -53,7 +53,7 @@ case ${PUBLIC_ADDRESS:=no} in yes | no) ;; *) problem "PUBLIC_ADDRESS is yes or 
 # Whoever may describe the instance can read its user data.
 for name in KAFKA_SASL_PASSWORD KAFKA_SSL_KEY_PEM; do
     [ -z "${!name:-}" ] || [ "${SECRETS_IN_USER_DATA:-}" = yes ] ||
-        problem "$name would stand in the instance's user data, which whoever may describe it can read: use AWS_MSK_IAM, or put the secret into the image and set ${name}_FILE; SECRETS_IN_USER_DATA=yes does it all the same"
+        problem "$name would stand in the instance's user data, which whoever may describe it can read: use AWS_MSK_IAM, or a secret of Secrets Manager (KAFKA_SASL_SECRET_ARN), or put it into the image and set ${name}_FILE; SECRETS_IN_USER_DATA=yes does it all the same"
 done
 [ -n "$dry_run" ] || command -v aws >/dev/null || problem "the AWS CLI (aws) is missing"
 if [ "${#problems[@]}" -gt 0 ]; then

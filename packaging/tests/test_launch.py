@@ -60,7 +60,7 @@ def test_a_dry_run_starts_nothing(tmp_path):
     ({"BINARY_SHA256": "abc"}, ["64 hexadecimal digits"]),
     ({"BINARY_URL": "http://example.com/x"}, ["neither https://"]),
     ({"ARCHITECTURE": "mips"}, ["arm64 and x86_64"]),
-    ({"KAFKA_SASL_PASSWORD": "hush"}, ["user data", "KAFKA_SASL_PASSWORD_FILE"]),
+    ({"KAFKA_SASL_PASSWORD": "hush"}, ["user data", "KAFKA_SASL_SECRET_ARN", "KAFKA_SASL_PASSWORD_FILE"]),
     ({"CHECKPOINT": "file:/tmp/x"}, ["would end with it"]),
     ({"KAFKA_SSL_CA_PEM": "x" * 20_000}, ["EC2 takes 16384"]),
 ])

@@ -50,6 +50,14 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
             split.word(argument);
             continue;
         }
+        if is_pem(argument) {
+            // Perhaps a key: it is not repeated.
+            problems.push(format!(
+                "argument {} is the text of a certificate or a key; set KAFKA_SSL_CA_PEM, KAFKA_SSL_CERT_PEM or KAFKA_SSL_KEY_PEM to it",
+                index + 1
+            ));
+            continue;
+        }
         let (flag, attached) = match argument.split_once('=') {
             Some((flag, value)) => (flag, Some(value.to_owned())),
             None => (argument, None),
@@ -80,7 +88,7 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
                 // A value that looks like a flag is one that was forgotten.
                 let next = || {
                     let value = rest.peek()?.1.to_str()?;
-                    if value.starts_with("--") {
+                    if value.starts_with("--") && !is_pem(value) {
                         return None;
                     }
                     rest.next()?.1.to_str().map(str::to_owned)
@@ -96,6 +104,11 @@ pub(super) fn split(arguments: &[OsString], problems: &mut Vec<String>) -> Argum
         }
     }
     split
+}
+
+/// Whether it begins as PEM does, which looks like a flag.
+fn is_pem(argument: &str) -> bool {
+    argument.starts_with("-----BEGIN ")
 }
 
 /// Where the value of a flag goes.
@@ -135,12 +148,21 @@ impl Target {
             ));
             return Target::Nowhere;
         }
-        let known = TABLE.iter().filter(|setting| !setting.secret).map(Setting::flag);
         let own = ["--help", "--version"].into_iter().chain(OWN_FLAGS.map(|(flag, _)| flag));
-        problems.push(match nearest(flag, known.chain(own.map(str::to_owned))) {
-            Some(near) => format!("unknown flag {}; {near} is the nearest known one", shown(flag)),
-            None => format!("unknown flag {}; see csv-to-kafka help settings", shown(flag)),
-        });
+        let known = TABLE.iter().map(Setting::flag).chain(own.map(str::to_owned));
+        let Some(near) = nearest(flag, known) else {
+            problems.push(format!("unknown flag {}; see csv-to-kafka help settings", shown(flag)));
+            return Target::None;
+        };
+        let meant = TABLE.iter().find(|setting| setting.secret && setting.has_flag(&near));
+        if let Some(Setting { name, .. }) = meant {
+            problems.push(format!(
+                "unknown flag {}; if a secret is meant, it is never an argument: set the variable {name}, or {name}{FILE_SUFFIX} to a file that holds it",
+                shown(flag)
+            ));
+            return Target::Nowhere;
+        }
+        problems.push(format!("unknown flag {}; {near} is the nearest known one", shown(flag)));
         Target::None
     }
 }

@@ -168,6 +168,13 @@ fn pem<T>(
             return None;
         }
         [None, Some(Value { text, origin, .. })] => (origin, text.into_bytes()),
+        // A key in a message would be no secret any more.
+        [Some(Value { text: path, origin, .. }), None] if path.contains("-----BEGIN ") => {
+            values.problem(format!(
+                "{origin} takes a path, and is given the text itself; set {text} to it instead"
+            ));
+            return None;
+        }
         [Some(Value { text: path, origin, .. }), None] => {
             let origin = format!("{origin}={}", shown(&path));
             match read_file(&path) {

@@ -70,3 +70,42 @@ fn plaintext_to_elsewhere_is_a_warning() {
         assert!(warnings.iter().zip(expected).all(|(warning, words)| warning.contains(words)));
     }
 }
+
+#[test]
+fn a_key_in_the_place_of_its_path_is_not_repeated() {
+    let key = "-----BEGIN%20PRIVATE%20KEY-----hush";
+    for (name, instead) in [
+        ("KAFKA_SSL_KEY_FILE", "KAFKA_SSL_KEY_PEM"),
+        ("KAFKA_SSL_CERT_FILE", "KAFKA_SSL_CERT_PEM"),
+        ("KAFKA_SSL_CA_FILE", "KAFKA_SSL_CA_PEM"),
+    ] {
+        let flag = format!("--{}", name.to_lowercase().replace('_', "-"));
+        let ssl = format!("{LOCAL} KAFKA_SECURITY_PROTOCOL=SSL");
+        for (variables, arguments, origin) in [
+            (format!("{ssl} {name}={key}"), String::new(), name),
+            (ssl.clone(), format!("{flag} {key}"), &flag),
+            (ssl.clone(), format!("{flag}={key}"), &flag),
+        ] {
+            let said = problems_of(&variables, &arguments).join(" ");
+            let words =
+                format!("{origin} takes a path, and is given the text itself; set {instead}");
+            assert!(said.contains(&words) && !said.contains("hush"), "{said}");
+        }
+    }
+    // A key as a flag, of the right name or of another one.
+    for flag in ["--kafka-ssl-key-pem", "--kafka-ssl-key-pen"] {
+        let said = problems_of(LOCAL, &format!("{flag} {key}")).join(" ");
+        assert!(said.contains(flag) && !said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_after_a_mistyped_flag_is_not_repeated() {
+    for arguments in
+        ["--kafka-sasl-pasword hush", "run --kafka-sasl-pasword hush", "--kafka-sasl-pasword=hush"]
+    {
+        let said = problems_of(LOCAL, arguments).join(" ");
+        let words = "unknown flag --kafka-sasl-pasword; if a secret is meant, it is never an argument: set the variable KAFKA_SASL_PASSWORD";
+        assert!(said.contains(words) && !said.contains("hush"), "{said}");
+    }
+}

@@ -138,6 +138,11 @@ impl Values {
         &self.problems
     }
 
+    /// Given, but in a way that is a problem already: it is not missing.
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.problems.iter().any(|problem| problem.starts_with(name))
+    }
+
     pub(super) fn take_problems(&mut self) -> Vec<String> {
         std::mem::take(&mut self.problems)
     }

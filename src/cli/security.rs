@@ -112,7 +112,9 @@ fn secret(values: &mut Values, arn: &Value) -> Option<SecretArn> {
 fn password(values: &mut Values, mechanism: &str) -> Option<Password> {
     for name in ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
         let Some(value) = values.get(name).cloned() else {
-            values.problem(format!("{name} is missing: KAFKA_SASL_MECHANISM={mechanism} needs it, or KAFKA_SASL_SECRET_ARN"));
+            if !values.is_refused(name) {
+                values.problem(format!("{name} is missing: KAFKA_SASL_MECHANISM={mechanism} needs it, or KAFKA_SASL_SECRET_ARN"));
+            }
             continue;
         };
         let origin = value.origin;

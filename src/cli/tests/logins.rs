@@ -109,3 +109,17 @@ fn a_secret_after_a_mistyped_flag_is_not_repeated() {
         assert!(said.contains(words) && !said.contains("hush"), "{said}");
     }
 }
+
+#[test]
+fn a_password_that_can_not_be_read_is_not_missing_too() {
+    let login =
+        "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_USERNAME=me";
+    for (password, expected) in [
+        ("", "KAFKA_SASL_PASSWORD is missing"),
+        ("KAFKA_SASL_PASSWORD_FILE=/none", "KAFKA_SASL_PASSWORD_FILE=/none: No such file"),
+        ("KAFKA_SASL_PASSWORD_FILE=/secret KAFKA_SASL_PASSWORD=p", "are both set"),
+    ] {
+        let problems = problems_of(&format!("{LOCAL} {login} {password}"), "");
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
+    }
+}

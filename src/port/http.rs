@@ -124,7 +124,7 @@ impl Http {
             // The value may hold a password: it is not repeated.
             Some(url) => {
                 let proxy = proxy(&url, named("NO_PROXY").as_deref())
-                    .map_err(|()| "HTTPS_PROXY is not the URL of an HTTP proxy".to_owned())?;
+                    .map_err(|()| "HTTPS_PROXY is not the URL of an HTTP proxy: it takes http://host:port, or http://user:password@host:port".to_owned())?;
                 Some(agent(Some(proxy), roots.as_ref(), &clock))
             }
         };
@@ -161,7 +161,7 @@ impl Http {
         };
         let response = sent.map_err(|error| {
             let mut failed = failed(&error);
-            failed.problem = format!("{} ({})", failed.problem, host(request.url));
+            failed.problem = format!("{} ({})", failed.problem, self.way_to(request.url));
             failed
         })?;
         let skew_ms = skew_ms(&response, SystemTime::now());
@@ -192,6 +192,20 @@ impl Http {
             target: uri.path_and_query()?.as_str().to_owned(),
             tls,
         })
+    }
+
+    /// Host of the URL, for messages; and the proxy, since what fails may be that one.
+    fn way_to(&self, url: &str) -> String {
+        let host = host(url);
+        let proxied = self.proxied.as_ref().filter(|_| url.starts_with("https://"));
+        let proxy = proxied.and_then(|agent| agent.config().proxy());
+        let is_used = |proxy: &&Proxy| url.parse().is_ok_and(|uri| !proxy.is_no_proxy(&uri));
+        match proxy.filter(is_used) {
+            None => host.to_owned(),
+            Some(proxy) => {
+                format!("{host} through the proxy {}:{}, HTTPS_PROXY", proxy.host(), proxy.port())
+            }
+        }
     }
 
     fn agent(&self, url: &str) -> &Agent {
@@ -354,6 +368,9 @@ fn failed(error: &Error) -> Failed {
     let advice = match error {
         Error::BadUri(_) | Error::Http(_) => {
             Some("Mend AWS_ENDPOINT_URL and its like: they are URLs as in https://host:port")
+        }
+        Error::ConnectProxyFailed(said) if said.contains("407") => {
+            Some("The proxy does not know us: mend user and password in HTTPS_PROXY")
         }
         // The library's error type is out of reach here, its words are not.
         error if error.to_string().contains("invalid peer certificate") => Some(
@@ -538,6 +555,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_proxy_that_fails_is_named() {
+        let no = answer("407 Proxy Authentication Required", "", "");
+        let script = Script::run(vec![vec![no]]);
+        let there = script.endpoint.trim_start_matches("http://").to_owned();
+        // A port that was ours a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let gone = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        for (place, said) in [(&there, "407"), (&gone, "refused")] {
+            let lookup = |name: &str| match name {
+                "HTTPS_PROXY" => Some(format!("http://user:hush@{place}")),
+                "NO_PROXY" => Some("127.0.0.1".to_owned()),
+                _ => None,
+            };
+            let http = Http::new(&lookup).unwrap();
+            let failed = get(&http, "https://bucket.example/", true).unwrap_err();
+            let way = format!("(bucket.example through the proxy {place}, HTTPS_PROXY)");
+            assert!(failed.problem.ends_with(&way), "{failed:?}");
+            assert!(
+                failed.problem.contains(said) && !failed.problem.contains("hush"),
+                "{failed:?}"
+            );
+            assert_eq!(failed.advice.is_some(), said == "407", "{failed:?}");
+            // What does not go through it does not name it.
+            for url in [format!("https://{gone}/"), format!("http://{gone}/")] {
+                let failed = get(&http, &url, true).unwrap_err();
+                assert!(!failed.problem.contains("proxy"), "{failed:?}");
+            }
+        }
+        script.requests();
     }
 
     #[test]

@@ -24,6 +24,8 @@ use super::KafkaConfig;
 /// How much of what a broker says is repeated.
 const SAID_CHARS_MAX: usize = 300;
 const MECHANISMS_MAX: usize = 16;
+/// What commands need that send nothing.
+const READS_ONLY: &str = "To look at a job (verify, dlq) takes Read alone, with MSK IAM Connect, DescribeCluster, DescribeTopic and ReadData";
 
 /// The broker answered a request about our partition with an error.
 pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> Fault {
@@ -37,7 +39,12 @@ pub(super) fn refusal(config: &KafkaConfig, request: &str, error_code: i16) -> F
         TOPIC_AUTHORIZATION_FAILED | GROUP_AUTHORIZATION_FAILED | CLUSTER_AUTHORIZATION_FAILED => {
             let missing = missing_right(request, topic);
             let problem = format!("{problem}: this user lacks {missing}");
-            Fault::last(Stop::refused(Peer::Broker, problem, grant(config)))
+            let advice = match request {
+                "Produce" | "InitProducerId" => grant(config),
+                // A run needs all of it; nobody shall be given more than he needs.
+                _ => format!("{}. {READS_ONLY}", grant(config)),
+            };
+            Fault::last(Stop::refused(Peer::Broker, problem, advice))
         }
         INVALID_TOPIC => Fault::last(Stop::refused(Peer::Broker, problem, "Mend KAFKA_TOPIC")),
         code if is_final(code) => Fault::last(Stop::refused(

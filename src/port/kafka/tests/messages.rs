@@ -15,6 +15,7 @@ use crate::flow::ports::{Fault, Missing};
 use crate::settings::{Login, Password, SaslMechanism, Secret};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_endpoint::Variant;
+use crate::wire::compress::Compression;
 use crate::wire::dynamodb::{self, Table};
 use crate::wire::kafka::frame::{BadFrame, Foreign};
 use crate::wire::kafka::versions::{Offer, Versions};
@@ -36,6 +37,7 @@ fn every_failure_has_its_message() {
     let more = [
         ("Kafka: permissions", permissions()),
         ("Kafka: topic and broker", topics()),
+        ("Kafka: old brokers", clients()),
         ("certificates and keys", pems()),
         ("S3", s3_answers()),
         ("DynamoDB", dynamodb_answers()),
@@ -86,7 +88,7 @@ fn config() -> KafkaConfig {
         client_id: "test".into(),
         security: Security::default(),
         client: crate::settings::KafkaClient::Auto,
-        compression: crate::wire::compress::Compression::None,
+        compression: Compression::None,
     }
 }
 
@@ -182,6 +184,20 @@ fn topics() -> Messages {
             "a broker of the future",
             words(verdict::lacking(SERVER, &Versions::negotiate(&later).unwrap_err())),
         ),
+    ]
+}
+
+/// What the compatibility client does not do, and what old brokers do not.
+fn clients() -> Messages {
+    // As 4.1 offers them: Produce and Metadata from 0 on, for clients that look no further.
+    let kafka_4 = [(0, 0, 13), (1, 4, 18), (2, 1, 11), (3, 0, 13)];
+    let kafka_4 = kafka_4.map(|(api_key, min, max)| Offer { api_key, min, max });
+    let lacks = Versions::negotiate_compat(&kafka_4).unwrap_err();
+    vec![
+        ("Kafka 4, by the compatibility client", words(verdict::no_compat(SERVER, &lacks))),
+        ("TLS or a login, by that client", words(verdict::compat_in_plaintext(SERVER))),
+        ("lz4, by that client", words(verdict::compat_compression(SERVER, Compression::Lz4))),
+        ("zstd, before Kafka 2.1", words(verdict::no_zstd(SERVER))),
     ]
 }
 

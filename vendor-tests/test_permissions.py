@@ -41,17 +41,32 @@ def lines(heading: str, columns: int) -> list[list[str]]:
 
 ACLS = lines("Kafka: ACLs", 4)
 ACTIONS = [line for line in lines("AWS: IAM actions", 4)]
+MSK = lines("Kafka: MSK with IAM", 3)
 
 
 def test_the_tables_are_whole():
     """Nothing that a message asks for is missing here, and no more is granted."""
-    assert {tuple(line[:3]) for line in ACLS} == {
-        ("run", "topic KAFKA_TOPIC", "Write"), ("run", "topic KAFKA_TOPIC", "Read"),
-        ("run", "topic KAFKA_TOPIC", "DescribeConfigs"),
-        ("run with ON_BAD_ROW=dlq", "topic KAFKA_DLQ_TOPIC", "Write"),
-        ("run with ON_BAD_ROW=dlq", "topic KAFKA_DLQ_TOPIC", "Read"), ("verify", "topic KAFKA_TOPIC", "Read"),
-        ("dlq", "topic KAFKA_DLQ_TOPIC", "Read")}
+    three, main, dead = ["Write", "Read", "DescribeConfigs"], "topic KAFKA_TOPIC", "topic KAFKA_DLQ_TOPIC"
+    assert [tuple(line[:3]) for line in ACLS] == [
+        *[("run", main, operation) for operation in three], *[("run with ON_BAD_ROW=dlq", dead, operation) for operation in three],
+        *[("check", main, operation) for operation in three],
+        *[("check with ON_BAD_ROW=dlq", dead, operation) for operation in three],
+        ("verify", main, "Read"), ("verify with dead letters", dead, "Read"), ("dlq", dead, "Read"), ("dlq --csv", main, "Read")]
     assert {line[1] for line in ACTIONS} == {"s3:GetObject", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Scan"}
+    commands = {command for line in ACTIONS for command in line[0].split(", ")}
+    assert commands == {"run", "rehearse", "check", "verify", "dlq", "status", "status --all"}
+
+
+def test_msk_asks_for_the_same():
+    """No broker outside AWS knows these actions; each stands for an operation of the ACLs."""
+    words = {"Write": "WriteData", "Read": "ReadData", "DescribeConfigs": "DescribeTopicDynamicConfiguration"}
+    assert [line[0] for line in MSK] == ["run", "check", "verify", "dlq"]
+    for command, on_cluster, on_topic in MSK:
+        operations = [line[2] for line in ACLS if line[0] == command]
+        assert on_topic.split(", ") == ["DescribeTopic", *[words[operation] for operation in operations]], command
+        # A producer id is asked for by a run alone.
+        idempotent = ["WriteDataIdempotently"] if command == "run" else []
+        assert on_cluster.split(", ") == ["Connect", "DescribeCluster", *idempotent], command
 
 
 # -- Kafka ---------------------------------------------------------------------------------
@@ -115,15 +130,9 @@ def test_acls_of_dead_letters(lab, broker):
         job = kafka_job(lab, broker, BAD, ON_BAD_ROW="dlq", KAFKA_DLQ_TOPIC=lab.topic(broker))
         grant(broker, job, [line for line in of_both if line is not missing])
         dead = job.settings["KAFKA_DLQ_TOPIC"]
-        if missing is None:
+        if missing is None or "warning" in missing[3]:
             job.run()
             assert log_range(broker.bootstrap, dead) == (0, 1)
-            # To look at them takes less.
-            grant(broker, job, wanted_by("dlq"))
-            assert "too many" in job.run("dlq", job.settings["JOB_ID"]).said
-            grant(broker, job, [])
-            run = job.run("dlq", job.settings["JOB_ID"], expect=MEND, seconds=60)
-            assert "TOPIC_AUTHORIZATION_FAILED" in run.said and dead in run.said, run.said
             continue
         run = job.run(expect=MEND, seconds=60)
         # A user that may write to some topic gets a producer id: here the first bad row finds out.
@@ -132,15 +141,50 @@ def test_acls_of_dead_letters(lab, broker):
         assert log_range(broker.bootstrap, job.settings["KAFKA_TOPIC"]) == (0, 0), missing
 
 
-def test_acls_of_verify(lab, broker):
-    job = kafka_job(lab, broker, GOOD)
-    grant(broker, job, wanted_by("run"))
+@pytest.mark.parametrize("command, says", [
+    ("verify with dead letters", "proved"), ("dlq", "too many"), ("dlq --csv", "too many")])
+def test_acls_of_reading(lab, broker, command, says):
+    """What only reads a job, one that has set rows aside."""
+    job = kafka_job(lab, broker, BAD, ON_BAD_ROW="dlq", KAFKA_DLQ_TOPIC=lab.topic(broker))
+    grant(broker, job, wanted_by("run with ON_BAD_ROW=dlq"))
     job.run()
-    grant(broker, job, wanted_by("verify"))
-    job.run("verify", job.settings["JOB_ID"])
+    wanted = wanted_by(command)
+    assert len(wanted) == (1 if command == "dlq" else 2)
+    name, *flags = command.removesuffix(" with dead letters").split()
+    for missing in [None, *wanted]:
+        grant(broker, job, [line for line in wanted if line is not missing])
+        run = job.run(name, job.settings["JOB_ID"], *flags, expect=0 if missing is None else MEND, seconds=60)
+        if missing is None:
+            assert says in run.out, run.said
+            continue
+        # Without Read there is no Describe either.
+        for word in ["TOPIC_AUTHORIZATION_FAILED", f"on topic {topics_of(job)[missing[1]]}", "takes Read alone"]:
+            assert word in run.said, f"{missing}: {word} is not in:\n{run.said}"
+
+
+@pytest.mark.parametrize("command", ["check", "check with ON_BAD_ROW=dlq"])
+def test_acls_of_check(lab, broker, command):
+    aside = {} if command == "check" else {"ON_BAD_ROW": "dlq", "KAFKA_DLQ_TOPIC": lab.topic(broker)}
+    job = kafka_job(lab, broker, GOOD, **aside)
+    wanted = wanted_by(command)
+    assert len(wanted) == (3 if command == "check" else 6)
+    for missing in [None, *wanted]:
+        grant(broker, job, [line for line in wanted if line is not missing])
+        goes_on = missing is None or "warning" in missing[3]
+        run = job.run("check", "--json", expect=0 if goes_on else MEND, seconds=60)
+        found = [(finding["level"], finding["text"]) for finding in json.loads(run.out)["findings"]
+                 if finding["code"] == "missing_right"]
+        if missing is None:
+            assert not found, found
+            continue
+        (level, text), = found
+        assert level == ("warn" if goes_on else "fail"), missing
+        for word in [f"{missing[2]} on topic {topics_of(job)[missing[1]]}", f"--operation {missing[2]}", "kafka-cluster:"]:
+            assert word in text, f"{missing}: {word} is not in {text}"
+    # With nothing it can not even see the topic.
     grant(broker, job, [])
-    run = job.run("verify", job.settings["JOB_ID"], expect=MEND, seconds=60)
-    assert "TOPIC_AUTHORIZATION_FAILED" in run.said and "READ" in run.said, run.said
+    document = json.loads(job.run("check", "--json", expect=MEND, seconds=60).out)
+    assert any(f["code"] == "broker_refused" and "lacks Describe on topic" in f["text"] for f in document["findings"]), document
 
 
 def test_status_asks_no_broker(lab, broker):
@@ -208,6 +252,44 @@ def test_actions_of_a_run(lab, account):
         rows = (0, ROWS if missing is None else 0)
         assert log_range(lab.kafka.bootstrap, job.settings["KAFKA_TOPIC"]) == rows, missing
         assert missing is None or named(run.said, missing), f"{missing}:\n{run.said}"
+
+
+def test_actions_of_a_rehearsal(lab, account):
+    """Its log and its checkpoint are files: the object is all that it asks for."""
+    wanted = actions_of("rehearse")
+    for missing in [None, *wanted]:
+        job = aws_job(lab, account, S3_BUCKET=None, S3_KEY=None, KAFKA_TOPIC=None, KAFKA_BOOTSTRAP_SERVERS=None, DYNAMODB_TABLE=None)
+        account.allow(*[statement(line) for line in wanted if line is not missing])
+        run = job.run("rehearse", "s3://lab-credentials/exact.csv", "--directory", job.directory / "log",
+                      expect=0 if missing is None else MEND, seconds=60)
+        assert missing is None or named(run.said, missing), f"{missing}:\n{run.said}"
+
+
+def test_actions_of_check(lab, account):
+    """Each is a finding of its own, and the others are looked at all the same."""
+    job = aws_job(lab, account)
+    wanted = actions_of("check")
+    assert len(wanted) == 3
+    for missing in [None, *wanted]:
+        account.allow(*[statement(line) for line in wanted if line is not missing])
+        run = job.run("check", "--json", expect=0 if missing is None else MEND, seconds=60)
+        failed = [finding["text"] for finding in json.loads(run.out)["findings"] if finding["level"] == "fail"]
+        assert len(failed) == (0 if missing is None else 1), f"{missing}: {failed}"
+        assert missing is None or named(failed[0], missing), f"{missing}: {failed}"
+
+
+def test_actions_of_reading_dead_letters(lab, account):
+    account.s3.put_object(Bucket="lab-credentials", Key="exact.csv", Body=BAD)
+    job = aws_job(lab, account, ON_BAD_ROW="dlq", KAFKA_DLQ_TOPIC=lab.topic())
+    account.allow(*[statement(line) for line in actions_of("run")])
+    job.run()
+    account.s3.put_object(Bucket="lab-credentials", Key="exact.csv", Body=GOOD)
+    for flags in [[], ["--csv"], ["--json"]]:
+        wanted = actions_of("dlq")
+        for missing in [None, *wanted]:
+            account.allow(*[statement(line) for line in wanted if line is not missing])
+            run = job.run("dlq", job.settings["JOB_ID"], *flags, expect=0 if missing is None else MEND, seconds=60)
+            assert "too many" in run.out if missing is None else named(run.said, missing), f"{missing}:\n{run.said}"
 
 
 def test_actions_of_verify_and_status(lab, account):

@@ -229,7 +229,8 @@ fn topic(finding: &Finding) -> String {
             "we may write to topic {topic}, read it and its settings, says the broker; nothing was written"
         ),
         Finding::MissingRight { topic, operation } => format!(
-            "the broker does not allow us {operation} on topic {topic}. Add it: kafka-acls.sh --add --allow-principal User:<ours> --operation {operation} --topic {topic}"
+            "the broker does not allow us {operation} on topic {topic}. Add it: kafka-acls.sh --bootstrap-server HOST:PORT --add --allow-principal User:NAME --operation {operation} --topic {topic}; with MSK IAM, kafka-cluster:{}",
+            in_msk(operation)
         ),
         Finding::RightsUnknown { topic } => format!(
             "whether we may write to topic {topic} is not known: this broker does not tell, and nothing was written to find out"
@@ -238,6 +239,15 @@ fn topic(finding: &Finding) -> String {
             "the last record of {topic}/{partition} is row {row} of this very source: was it loaded before under another JOB_ID? Then a run puts every row there once more"
         ),
         _ => String::new(),
+    }
+}
+
+/// An operation of Kafka's, in the words of MSK IAM.
+fn in_msk(operation: &str) -> &'static str {
+    match operation {
+        "Write" => "WriteData",
+        "Read" => "ReadData",
+        _ => "DescribeTopicDynamicConfiguration",
     }
 }
 

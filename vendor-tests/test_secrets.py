@@ -19,6 +19,7 @@ LOUD = {"LOG_LEVEL": "trace", "RUST_LOG": "trace"}
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 PROXY_PASSWORD = "marker-proxy-password"
+CONTAINER_TOKEN = "Bearer marker-container-token"
 # In values of good rows, in the key, in rows with too many fields, and beside a byte that is not UTF-8.
 ROWS = b"".join(b"%d,marker-key-%d,marker-good-value\n" % (n, n) for n in range(1, 2001))
 FEW = b"2001,marker-too-few\n"
@@ -82,10 +83,18 @@ class Ear:
         sent = b"".join(request.path.encode() + request.body for request in self.aws.requests)
         return said + sent + repr(self.lab.item(self.job)).encode()
 
-    def marks(self) -> list[bytes]:
+    def secrets(self) -> dict[str, list[str]]:
+        """What may not be seen, by the setting that holds it."""
         key = [line for line in self.key_pem.splitlines() if len(line) > 40 and "-----" not in line]
+        return {"KAFKA_SASL_PASSWORD": list(PASSWORDS.values()), "KAFKA_SSL_KEY_PEM": key,
+                "AWS_ACCESS_KEY_ID": [self.session["AccessKeyId"]], "AWS_SECRET_ACCESS_KEY": [self.session["SecretAccessKey"]],
+                "AWS_SESSION_TOKEN": [self.session["SessionToken"]],
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": [CONTAINER_TOKEN.removeprefix("Bearer ")]}
+
+    def marks(self) -> list[bytes]:
+        secrets = [secret for secrets in self.secrets().values() for secret in secrets]
         return [mark.encode() for mark in [
-            self.session["SecretAccessKey"], self.session["SessionToken"], *PASSWORDS.values(), *key, PROXY_PASSWORD,
+            *secrets, PROXY_PASSWORD,
             # Any part of a row's value.
             "marker-good", "marker-key", "marker-too", "marker-field", "marker-invalid", "marker-"]]
 
@@ -98,6 +107,26 @@ class Ear:
             assert at < 0, f"{mark!r} in {heard[max(0, at - 300):at + 100]!r}"
         # Signatures and authorizations belong on the wire alone.
         assert b"Signature=" not in heard and b"X-Amz-Security-Token" not in heard
+
+
+def test_no_secret_setting_is_forgotten(lab, broker, session):
+    """The program's own table of settings says which are secrets: each has its marker here."""
+    with Ear(lab, broker, session, HEADER + ROWS) as ear:
+        settings = ear.job.run("help", "settings").out
+        named = set(re.findall(r"^  (\w+) \(\*\)", settings, re.M))
+        assert named == set(ear.secrets()) and len(named) >= 6, named
+        # No flag takes one, and the message does not repeat it.
+        for name, secrets in ear.secrets().items():
+            for arguments in [(f"--{name.lower().replace('_', '-')}", secrets[0]), (f"--{name.lower().replace('_', '-')}={secrets[0]}",)]:
+                run = ear.job.run("run", *arguments, expect=MEND)
+                assert "a secret is never an argument" in run.said, run.said
+        # Nor one whose name is mistyped.
+        ear.job.run("run", f"--kafka-sasl-pasword={PASSWORDS['full']}", expect=MEND)
+        ear.job.run("run", "--kafka-sasl-pasword", PASSWORDS["full"], expect=MEND)
+        ear.job.run("run", "--kafka-ssl-key-pen", ear.key_pem, expect=MEND)
+        ear.job.run("run", KAFKA_SSL_KEY_PEM=None, KAFKA_SSL_KEY_FILE=ear.key_pem, expect=MEND)
+        ear.job.run("status", expect=MEND)
+        ear.nothing_leaks()
 
 
 def both(*choices):
@@ -120,6 +149,11 @@ def test_a_run_that_completes(lab, broker, session, settings):
         for arguments in [("verify",), ("verify", "--json"), ("verify", "--headers"), ("status",), ("status", "--json")]:
             ear.job.run(*arguments, S3_BUCKET=None, S3_KEY=None, KAFKA_TOPIC=None, KAFKA_KEY_COLUMN=None, VERIFY=None)
         assert "DEBUG" in run.err or '"level":"debug"' in run.err
+        ear.job.run("check")
+        ear.job.run("check", "--json")
+        ear.job.run("status", "--all", expect=(COMPLETE, MEND, AGAIN))
+        ear.job.run("dlq")
+        assert "<svg" in ear.job.run("report", run._err).out
         ear.nothing_leaks()
 
 
@@ -156,6 +190,46 @@ def test_a_difference_that_verify_finds(lab, broker, session):
         lab.dynamodb.put(lab.table, {**item, "etag": etag, "source_bytes": len(HEADER + other)})
         run = ear.job.run("verify", expect=(MEND, AGAIN), S3_BUCKET=None, S3_KEY=None, KAFKA_TOPIC=None, KAFKA_KEY_COLUMN=None)
         assert re.search(r"row.*\b7\b", run.said), run.said[-2000:]
+        ear.nothing_leaks()
+
+
+@pytest.mark.parametrize("wrong", ["", "refused", "without the secret half"])
+def test_credentials_of_a_container(lab, broker, session, wrong):
+    """The token that the container's endpoint is asked with, and what that answers."""
+    keys = {"AccessKeyId": session["AccessKeyId"], "SecretAccessKey": session["SecretAccessKey"],
+            "Token": session["SessionToken"], "Expiration": "2099-01-01T00:00:00Z"}
+    if wrong == "without the secret half":
+        del keys["SecretAccessKey"]
+
+    def endpoint(request):
+        assert request.headers["authorization"] == CONTAINER_TOKEN
+        body = {"code": "AccessDenied", "message": "no"} if wrong == "refused" else keys
+        return Answer(403 if wrong == "refused" else 200, json.dumps(body).encode())
+    with HttpProxy(lab.dynamodb.endpoint, endpoint) as container, Ear(
+            lab, broker, session, HEADER + ROWS, MAX_RETRIES=0, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None,
+            AWS_SESSION_TOKEN=None, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{container.endpoint}/keys",
+            AWS_CONTAINER_AUTHORIZATION_TOKEN=CONTAINER_TOKEN) as ear:
+        for arguments in [("check", "--json"), ("run",)]:
+            ear.job.run(*arguments, expect=(MEND, AGAIN) if wrong else COMPLETE)
+        assert len(container.requests) >= 2
+        ear.nothing_leaks()
+
+
+@pytest.mark.parametrize("wrong", ["refused", "unreachable", "no URL"])
+def test_a_proxy_with_a_password(lab, broker, session, wrong):
+    """Only https goes through it; whatever becomes of that, its password is not told."""
+    def refuse(request):
+        assert request.method == "CONNECT" and "proxy-authorization" in request.headers
+        return Answer(407, b"no", {"Proxy-Authenticate": "Basic"})
+    with HttpProxy(lab.dynamodb.endpoint, refuse) as proxy, Ear(lab, broker, session, HEADER + ROWS, MAX_RETRIES=0) as ear:
+        place = f"127.0.0.1:{proxy.port if wrong == 'refused' else free_port()}"
+        url = f"http://user:{PROXY_PASSWORD}@{place}" if wrong != "no URL" else f"ftp://user:{PROXY_PASSWORD}@{place}"
+        for arguments in [("check", "--json"), ("run",)]:
+            run = ear.job.run(*arguments, expect=(MEND, AGAIN), HTTPS_PROXY=url, AWS_ENDPOINT_URL_S3=None,
+                              AWS_ENDPOINT_URL_DYNAMODB=None, AWS_ENDPOINT_URL_CLOUDWATCH=None)
+            words = "HTTPS_PROXY is not the URL" if wrong == "no URL" else f"through the proxy {place}, HTTPS_PROXY"
+            assert words in run.said, run.said
+        assert wrong != "refused" or proxy.requests
         ear.nothing_leaks()
 
 

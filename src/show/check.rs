@@ -266,4 +266,13 @@ A run would not do its work: 1 failure, 1 warning. Nothing was changed.
             codes.iter().filter(|code| !text.contains(&format!("`{code}`"))).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
+
+    /// Nothing is made in its directory, so nothing is said of being allowed to.
+    #[test]
+    fn of_a_file_as_a_checkpoint_no_more_is_said_than_is_known() {
+        let finding = Finding::Ledger { ledger: "file:c".into(), is_tried: false };
+        let report = Report { findings: vec![finding], ..Report::default() };
+        let text = text(&report);
+        assert!(text.contains("whether this user may write into it shows in a run only"), "{text}");
+    }
 }

@@ -257,7 +257,9 @@ fn job(finding: &Finding) -> String {
             "{ledger} can be read and written: a write on a condition that can not hold was refused for that reason alone"
         ),
         Finding::Ledger { ledger, .. } => {
-            format!("{ledger} can be read, and its directory is there to write to")
+            format!(
+                "{ledger} can be read, and its directory is there; whether this user may write into it shows in a run only"
+            )
         }
         Finding::LaxLedger { ledger } => format!(
             "{ledger} took a write on a condition that can not hold: it does not check conditions, so two runs at once would not see each other. Use DynamoDB itself, or a store that does"

@@ -26,15 +26,11 @@ GOOD = "".join(["id,name\n"] + [f"{n},name {n}\n" for n in range(ROWS)]).encode(
 
 
 def lines(heading: str, columns: int) -> list[list[str]]:
-    """The first table under a heading, without its head and code signs."""
+    """The table of so many columns under a heading, without its head and code signs."""
     section = DOCUMENT.read_text().split(f"\n### {heading}\n")[1].split("\n### ")[0]
     rows = [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
             for line in section.splitlines() if line.startswith("|")]
-    table = []
-    for row in rows[2:]:
-        if len(row) != columns:
-            break
-        table.append(row)
+    table = [row for row in rows if len(row) == columns][2:]
     assert table, f"no table under {heading}"
     return table
 
@@ -42,6 +38,8 @@ def lines(heading: str, columns: int) -> list[list[str]]:
 ACLS = lines("Kafka: ACLs", 4)
 ACTIONS = [line for line in lines("AWS: IAM actions", 4)]
 MSK = lines("Kafka: MSK with IAM", 3)
+# What only some settings need: where, action, on.
+ELSEWHERE = {line[1].split(",")[0]: line[2] for line in lines("AWS: IAM actions", 3)}
 
 
 def test_the_tables_are_whole():
@@ -53,6 +51,8 @@ def test_the_tables_are_whole():
         *[("check with ON_BAD_ROW=dlq", dead, operation) for operation in three],
         ("verify", main, "Read"), ("verify with dead letters", dead, "Read"), ("dlq", dead, "Read"), ("dlq --csv", main, "Read")]
     assert {line[1] for line in ACTIONS} == {"s3:GetObject", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Scan"}
+    assert set(ELSEWHERE) == {"s3:ListBucket", "s3:GetObjectVersion", "secretsmanager:GetSecretValue", "kms:Decrypt",
+                              "cloudwatch:PutMetricData", "sts:AssumeRole"}
     commands = {command for line in ACTIONS for command in line[0].split(", ")}
     assert commands == {"run", "rehearse", "check", "verify", "dlq", "status", "status --all"}
 
@@ -276,6 +276,41 @@ def test_actions_of_check(lab, account):
         failed = [finding["text"] for finding in json.loads(run.out)["findings"] if finding["level"] == "fail"]
         assert len(failed) == (0 if missing is None else 1), f"{missing}: {failed}"
         assert missing is None or named(failed[0], missing), f"{missing}: {failed}"
+
+
+def allow_one(account, action: str, resource: str, *others):
+    account.allow({"Effect": "Allow", "Action": [action], "Resource": [resource]}, *others)
+
+
+def test_the_secret_of_a_login(lab, account, broker):
+    secrets = client("secretsmanager", account.endpoint, account.user)
+    arn = secrets.create_secret(Name=lab.name("AmazonMSK_exact"), SecretString=json.dumps(
+        {"username": "scram512", "password": PASSWORDS["scram512"]}))["ARN"]
+    path = lab.dir / "in.csv"
+    path.write_bytes(GOOD)
+    for granted in [False, True]:
+        action = "secretsmanager:GetSecretValue"
+        allow_one(account, action if granted else "iam:ListUsers", arn)
+        assert ELSEWHERE[action] == "the secret"
+        job = lab.job(None, lab.topic(broker), broker, DYNAMODB_TABLE=None, **{
+            "SOURCE": path, "CHECKPOINT": f"file:{path}.{granted}", "KAFKA_BOOTSTRAP_SERVERS": broker.at("SASLSSL"),
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SSL_CA_FILE": broker.authority.pem,
+            "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512", "KAFKA_SASL_SECRET_ARN": arn,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": account.endpoint, "AWS_ENDPOINT_URL_S3": None, "AWS_ENDPOINT_URL_DYNAMODB": None,
+            "AWS_ACCESS_KEY_ID": account.exact.access_key, "AWS_SECRET_ACCESS_KEY": account.exact.secret_key})
+        run = job.run(expect=0 if granted else MEND, seconds=60)
+        assert granted or f"Allow {action} on {arn}" in run.said, run.said
+
+
+def test_metrics_by_calls(lab, account):
+    """Without the permission the run goes on, and says what is missing."""
+    wanted = [statement(line) for line in actions_of("run")]
+    assert ELSEWHERE["cloudwatch:PutMetricData"] == "*, with the condition cloudwatch:namespace"
+    for granted in [False, True]:
+        account.allow(*wanted, *([{"Effect": "Allow", "Action": ["cloudwatch:PutMetricData"], "Resource": ["*"]}] if granted else []))
+        run = aws_job(lab, account, METRICS="cloudwatch").run()
+        assert ("cloudwatch:PutMetricData" in run.said) != granted, run.said
+        assert ("event=metrics_missed" in run.said) != granted, run.said
 
 
 def test_actions_of_reading_dead_letters(lab, account):

@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use crate::wire::http::one_line;
+use crate::wire::kms;
 
 /// A refusal, as far as its body can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,9 @@ impl Said {
             }
             _ if status >= 500 || status == 429 || status == 408 => Meaning::Passing,
             code if code.starts_with("KMS") || code == "DecryptionFailure" => Meaning::Key,
-            "AccessDeniedException" | "ValidationException" if self.names_a_key() => Meaning::Key,
+            "AccessDeniedException" | "ValidationException" if kms::is_meant(&self.message) => {
+                Meaning::Key
+            }
             "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
                 Meaning::Identity(
                     "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them",
@@ -96,12 +99,6 @@ impl Said {
             ),
             _ => Meaning::Other,
         }
-    }
-
-    /// `kms:Decrypt on resource: arn:aws:kms:…`, `Access to KMS is not allowed`.
-    fn names_a_key(&self) -> bool {
-        let message = self.message.to_ascii_lowercase();
-        message.contains("kms") || message.contains("encryption credentials")
     }
 }
 
@@ -140,6 +137,11 @@ mod tests {
                 "Key",
             ),
             (400, json!({"__type": "AccessDeniedException", "Message": "no"}), "Other"),
+            (
+                400,
+                json!({"__type": "AccessDeniedException", "Message": kms.replace("kms:", "dynamodb:").replace("User: u", "User: arn:aws:iam::1:user/kms")}),
+                "Other",
+            ),
             (403, Value::Null, "Identity"),
             (404, Value::Null, "Other"),
         ];

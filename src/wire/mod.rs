@@ -18,6 +18,7 @@ pub mod emf;
 pub mod http;
 pub mod http_head;
 pub mod kafka;
+pub mod kms;
 pub mod log_line;
 pub mod metrics;
 pub mod old_messages;

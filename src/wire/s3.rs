@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 
 use crate::wire::aws_endpoint::{Variant, is_region, s3_host};
 use crate::wire::http::one_line;
+use crate::wire::kms;
 use crate::wire::xml::texts;
 
 /// Where the object is.
@@ -319,7 +320,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
         "InvalidObjectState" => format!(
             "The object is archived: aws s3api restore-object --bucket {bucket} --key '{key}' --restore-request Days=7, wait until it is done, start again"
         ),
-        _ if code.starts_with("KMS.") || said.to_ascii_lowercase().contains("kms") => {
+        _ if code.starts_with("KMS.") || kms::is_meant(said) => {
             "The object is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
         "AccessDenied" | "AllAccessDisabled" | "Forbidden" => format!(
@@ -599,6 +600,14 @@ mod tests {
             (403, "AccessDenied", "Access Denied", "", "s3:GetObject on arn:aws:s3:::b/k"),
             (403, "AccessDenied", "not authorized to perform: kms:Decrypt", "", "kms:Decrypt"),
             (400, "KMS.DisabledException", "is disabled", "", "kms:Decrypt"),
+            (
+                403,
+                "AccessDenied",
+                "The ciphertext refers to a customer master key",
+                "",
+                "kms:Decrypt",
+            ),
+            (403, "AccessDenied", "on resource: arn:aws:s3:::kms/k", "", "s3:GetObject on"),
             (403, "InvalidObjectState", "archived", "", "restore-object"),
             (403, "InvalidAccessKeyId", "unknown", "", "AWS_ACCESS_KEY_ID"),
             (403, "SignatureDoesNotMatch", "differs", "", "AWS_SECRET_ACCESS_KEY"),

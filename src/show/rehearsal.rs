@@ -2,6 +2,7 @@
 
 use super::figures::{bytes, count, counted, duration, per_second, ratio};
 use crate::event::Summary;
+use crate::wire::shell::word as shell_word;
 
 /// What a rehearsal came to.
 #[derive(Debug, Clone, Copy)]
@@ -95,16 +96,6 @@ fn figures(rehearsed: &Rehearsed<'_>) -> impl Iterator<Item = (&'static str, Str
     ]
     .into_iter()
     .flatten()
-}
-
-/// Fit to be pasted into a shell.
-fn shell_word(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-:=+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub mod s3;
 pub mod sasl;
 pub mod secrets_manager;
 pub mod sequence;
+pub mod shell;
 mod short;
 mod swar;
 pub mod xml;

@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 use crate::wire::aws_endpoint::{Variant, is_region, s3_host};
 use crate::wire::http::one_line;
 use crate::wire::kms;
+use crate::wire::shell::word as shell_word;
 use crate::wire::xml::texts;
 
 /// Where the object is.
@@ -264,7 +265,7 @@ fn past_the_end(place: &Place, asked: &Asked<'_>, headers: &Headers<'_>) -> Repl
 }
 
 fn refusal(place: &Place, status: u16, headers: &Headers<'_>, error: &[u8]) -> Reply {
-    let Error { code, message, region } = Error::parse(error);
+    let Error { code, message, region, storage_class } = Error::parse(error);
     let code = one_line(&code.unwrap_or_default());
     let said = one_line(message.as_deref().unwrap_or_default());
     let named =
@@ -296,9 +297,29 @@ fn refusal(place: &Place, status: u16, headers: &Headers<'_>, error: &[u8]) -> R
         }
         // A new bucket, before the names have spread.
         _ if status == 307 => return Reply::Passing { problem, pause_ms },
+        ("InvalidObjectState", _) => restore(place, storage_class.as_deref()),
         (code, _) => advice(place, status, code, &said),
     };
     Reply::Final { problem, advice }
+}
+
+/// The command that brings an archived object back. Intelligent-Tiering moves the object itself
+/// and refuses a number of days.
+fn restore(place: &Place, storage_class: Option<&str>) -> String {
+    let Place { bucket, key, version_id, .. } = place;
+    let version = match version_id {
+        Some(version_id) => format!(" --version-id {}", shell_word(version_id)),
+        None => String::new(),
+    };
+    let request = match storage_class {
+        Some("INTELLIGENT_TIERING") => "'{}'",
+        _ => "Days=7",
+    };
+    format!(
+        "The object is archived: aws s3api restore-object --bucket {} --key {}{version} --restore-request {request}, wait until it is done (aws s3api head-object tells), start again",
+        shell_word(bucket),
+        shell_word(key)
+    )
 }
 
 fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
@@ -306,20 +327,18 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
     let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     match code {
         _ if version_id.is_some() && is_of_the_version(status, code) => format!(
-            "{}: set S3_VERSION_ID to one that aws s3api list-object-versions --bucket {bucket} --prefix '{key}' shows under Versions",
+            "{}: set S3_VERSION_ID to one that aws s3api list-object-versions --bucket {bucket} --prefix {} shows under Versions",
             match status {
                 404 => "There is no such version of the object (any more)",
                 405 => "That version is a delete marker, which has no rows",
                 _ => "That is not the name of a version",
-            }
+            },
+            shell_word(key)
         ),
         "NoSuchKey" => format!(
             "There is no such object (any more): mend S3_KEY, which is taken byte for byte; aws s3api list-objects-v2 --bucket {bucket} shows what is there. Where the bucket keeps versions, S3_VERSION_ID names an older one"
         ),
         "NoSuchBucket" => format!("There is no bucket {bucket}: mend S3_BUCKET"),
-        "InvalidObjectState" => format!(
-            "The object is archived: aws s3api restore-object --bucket {bucket} --key '{key}' --restore-request Days=7, wait until it is done, start again"
-        ),
         _ if code.starts_with("KMS.") || kms::is_meant(said) => {
             "The object is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
@@ -364,6 +383,7 @@ struct Error {
     code: Option<String>,
     message: Option<String>,
     region: Option<String>,
+    storage_class: Option<String>,
 }
 
 impl Error {
@@ -383,6 +403,7 @@ impl Error {
             "Code" => &mut self.code,
             "Message" => &mut self.message,
             "Region" => &mut self.region,
+            "StorageClass" => &mut self.storage_class,
             _ => return,
         };
         field.get_or_insert_default().push_str(text);
@@ -653,6 +674,28 @@ mod tests {
                 }
                 other => panic!("{code}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn the_command_that_restores_fits_the_object() {
+        let glacier = "--bucket b --key 'it'\\''s a.csv' --restore-request Days=7,";
+        let cases = [
+            ("GLACIER", None, glacier.to_owned()),
+            ("DEEP_ARCHIVE", None, glacier.to_owned()),
+            ("INTELLIGENT_TIERING", None, glacier.replace("Days=7", "'{}'")),
+            ("GLACIER", Some("v1"), glacier.replace("--restore", "--version-id v1 --restore")),
+        ];
+        for (class, version_id, expected) in cases {
+            let body = format!(
+                "<Error><Code>InvalidObjectState</Code><Message>m</Message><StorageClass>{class}</StorageClass></Error>"
+            );
+            let mut place = place("b", "it's a.csv", None);
+            place.version_id = version_id.map(str::to_owned);
+            let asked = Asked { from: 0, to: None, pinned: None };
+            let found = reply(&place, &asked, 403, &Headers::default(), body.as_bytes());
+            let Reply::Final { advice, .. } = found else { panic!("{found:?}") };
+            assert!(advice.contains(&expected), "{advice}");
         }
     }
 

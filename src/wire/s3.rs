@@ -351,8 +351,15 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
         "SignatureDoesNotMatch" => {
             "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID".into()
         }
-        "AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect" => format!(
+        "AuthorizationHeaderMalformed"
+        | "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "IllegalLocationConstraintException" => format!(
             "The bucket is not in region {region}: set AWS_REGION to its own (aws s3api get-bucket-location --bucket {bucket})"
+        ),
+        // The message is the only thing that tells it from other requests that are not valid.
+        "InvalidRequest" if said.contains("Server Side Encryption") => format!(
+            "The object is encrypted with a key of its owner's own (SSE-C), which csv-to-kafka does not take: copy it to one that is not (aws s3 cp s3://{bucket}/… with --sse-c-copy-source and --sse-c-copy-source-key), and mend S3_KEY"
         ),
         "InvalidBucketName" => "Mend S3_BUCKET".into(),
         "KeyTooLongError" | "InvalidURI" => "Mend S3_KEY".into(),
@@ -635,6 +642,16 @@ mod tests {
             (301, "PermanentRedirect", "elsewhere", "us-west-2", "region us-west-2"),
             (400, "AuthorizationHeaderMalformed", "wrong", "us-west-2", "region us-west-2"),
             (301, "PermanentRedirect", "elsewhere", "", "get-bucket-location"),
+            (400, "IllegalLocationConstraintException", "opt in", "", "get-bucket-location"),
+            (
+                400,
+                "IllegalLocationConstraintException",
+                "opt in",
+                "af-south-1",
+                "region af-south-1",
+            ),
+            (400, "InvalidRequest", "stored using a form of Server Side Encryption", "", "SSE-C"),
+            (400, "InvalidRequest", "odd", "", "Mend what S3 names"),
             (301, "PermanentRedirect", "elsewhere", "evil.example/", "get-bucket-location"),
             (403, "AccessDenied", "Access Denied", "us-west-2", "s3:GetObject"),
             (307, "TemporaryRedirect", "new bucket", "", "passing"),

@@ -27,6 +27,7 @@ use crate::wire::secrets_manager::{self, SecretArn};
 const GOLDEN: &str = include_str!("messages.txt");
 const SERVER: &str = "b-1:9096";
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:AmazonMSK_x-AbCdEf";
+const SSE_C: &str = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.";
 const NO_KMS: &str =
     "User: u is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:1:key/k";
 
@@ -271,6 +272,7 @@ fn s3_answers() -> Messages {
         ("not allowed", of(403, "AccessDenied", "Access Denied")),
         ("not allowed by KMS", of(403, "AccessDenied", NO_KMS)),
         ("the key is disabled", of(400, "KMS.DisabledException", "arn:aws:kms:… is disabled.")),
+        ("a key of the owner's own", of(400, "InvalidRequest", SSE_C)),
         ("archived", of(403, "InvalidObjectState", "not valid for the object's storage class")),
         ("unknown keys", of(403, "InvalidAccessKeyId", "The AWS Access Key Id does not exist")),
         ("wrong secret", of(403, "SignatureDoesNotMatch", "The signature does not match")),

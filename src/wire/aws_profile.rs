@@ -6,7 +6,7 @@
 //! region = eu-west-1             aws_access_key_id = …
 //! [profile load]                 aws_secret_access_key = …
 //! role_arn = arn:aws:iam::…
-//! source_profile = default       a line that begins with a blank belongs to the one before it
+//! source_profile = default       a line that is further in belongs to the one before it
 //! ```
 //!
 //! Both files are read as one; where both say something, `credentials` wins.
@@ -102,22 +102,27 @@ impl Profiles {
     fn add(&mut self, text: &str, file: File) -> Result<(), BadLine> {
         // `None`: a section of another kind, or none yet.
         let mut current: Option<String> = None;
+        // How far in the last value of the section begins: a whole file may be moved in.
+        let mut value_at: Option<usize> = None;
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let bad = BadLine { file, line: index + 1 };
-            let is_nested = line.starts_with([' ', '\t']);
+            let at = line.len() - line.trim_start().len();
             let line = line.trim();
+            let is_nested = value_at.is_some_and(|value_at| at > value_at);
             if line.is_empty() || line.starts_with(['#', ';']) || is_nested {
                 continue;
             }
             if let Some(rest) = line.strip_prefix('[') {
                 let (section, _) = rest.split_once(']').ok_or(bad)?;
                 current = profile_name(section.trim(), file);
+                value_at = None;
                 if let Some(name) = &current {
                     self.by_name.entry(name.clone()).or_default();
                 }
                 continue;
             }
             let (key, value) = line.split_once('=').ok_or(bad)?;
+            value_at = Some(at);
             if let Some(profile) = current.as_ref().and_then(|name| self.by_name.get_mut(name)) {
                 profile.insert(key.trim().to_ascii_lowercase(), without_comment(value).to_owned());
             }
@@ -329,6 +334,8 @@ mod tests {
         let cases: Vec<(String, String, String)> = vec![
             // config, credentials, expected of profile p
             (String::new(), format!("[p]\n{KEYS}"), k.into()),
+            (String::new(), format!("  [p]\n    {}", KEYS.replace('\n', "\n    ")), k.into()),
+            (String::new(), format!("[p]\n\t{}\n[q]", KEYS.replace('\n', "\n\n\t")), k.into()),
             (String::new(), format!("\u{feff}[p]\r\n{}\r\n", KEYS.replace('\n', "\r\n")), k.into()),
             (format!("[profile p]\n{KEYS}\naws_session_token=t # temporary"), String::new(), k.replace('-', "t")),
             (format!("[profile 'p']\n{KEYS}"), "[p]\naws_access_key_id = BK".into(), k.replace("AK", "BK")),

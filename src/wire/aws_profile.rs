@@ -135,10 +135,10 @@ impl Profiles {
             return Err(NoPlan::Missing);
         }
         let keys = self.keys(name)?;
-        // A profile that is its own source has keys beside the role.
+        // A source that has keys beside a role of its own gives the keys, to itself too.
         let is_own_source = seen.iter().any(|earlier| earlier == name);
         if let Some(keys) = &keys
-            && is_own_source
+            && (is_own_source || (1..CHAIN_MAX).contains(&seen.len()))
         {
             return Ok(Plan::Keys(keys.clone()));
         }
@@ -346,6 +346,11 @@ mod tests {
             ("[profile p]".into(), format!("# c\n[p]\n{}", &KEYS[..22]), "aws_access_key_id without aws_secret_access_key".into()),
             ("[profile p]\nrole_arn = r\nsource_profile = b".into(), format!("[b]\n{KEYS}"), format!("role r by {k}")),
             ("[profile p]\nrole_arn = r\nsource_profile = p".into(), format!("[p]\n{KEYS}"), format!("role r by {k}")),
+            (
+                format!("[profile p]\nrole_arn = r\nsource_profile = q\n[profile q]\nrole_arn = r2\nsource_profile = b\n{KEYS}"),
+                "[b]".into(),
+                format!("role r by {k}"),
+            ),
             (
                 "[profile p]\nrole_arn = r\nsource_profile = q\n[profile q]\nROLE_ARN=r2\nsource_profile=b\nexternal_id = e\nrole_session_name=n\nduration_seconds=900".into(),
                 format!("[b]\n{KEYS}"),

@@ -155,7 +155,7 @@ impl Profiles {
         }
         match keys {
             Some(keys) => Ok(Plan::Keys(keys)),
-            None => Err(self.why_not(name)),
+            None => Err(self.why_not(name, seen)),
         }
     }
 
@@ -179,7 +179,7 @@ impl Profiles {
     fn role(&self, name: &str, arn: &str, seen: &mut Vec<String>) -> Result<Plan, NoPlan> {
         let value = |key: &str| self.value(name, key);
         if value("mfa_serial").is_some() {
-            return Err(by_hand(name, "asks for a code of a second factor (mfa_serial)"));
+            return Err(by_hand(name, seen, "asks for a code of a second factor (mfa_serial)"));
         }
         let duration_seconds = match value("duration_seconds").map(str::parse::<u32>) {
             None => None,
@@ -240,28 +240,31 @@ impl Profiles {
         Ok(Plan::Role { role, base: Box::new(base) })
     }
 
-    fn why_not(&self, name: &str) -> NoPlan {
+    fn why_not(&self, name: &str, seen: &[String]) -> NoPlan {
         let has = |key: &str| self.value(name, key).is_some();
         if has("sso_session") || has("sso_start_url") || has("sso_account_id") {
-            return by_hand(name, "signs in by SSO");
+            return by_hand(name, seen, "signs in by SSO");
         }
         if has("credential_process") {
-            return by_hand(name, "asks another program (credential_process)");
+            return by_hand(name, seen, "asks another program (credential_process)");
         }
         if has("login_session") {
-            return by_hand(name, "signs in by aws login");
+            return by_hand(name, seen, "signs in by aws login");
         }
         NoPlan::Empty
     }
 }
 
-fn by_hand(name: &str, what: &str) -> NoPlan {
+/// The first of those that were seen is the one that was asked for: handed over, its
+/// credentials are those of its role.
+fn by_hand(name: &str, seen: &[String], what: &str) -> NoPlan {
+    let asked_for = one_line(seen.first().map_or(name, String::as_str));
     let name = one_line(name);
     NoPlan::ByHand {
         problem: format!("profile {name} {what}, which is the AWS CLI's to do"),
         advice: format!(
             "Hand its credentials over: eval \"$(aws configure export-credentials --profile '{}' --format env)\"",
-            name.replace('\'', "")
+            asked_for.replace('\'', "")
         ),
     }
 }
@@ -369,7 +372,7 @@ mod tests {
             ("[profile p]\nrole_arn = r\nsource_profile = b\nduration_seconds = 9".into(), String::new(), "duration_seconds takes 900 to 43200".into()),
             ("[profile p]\nrole_arn = r\nsource_profile = b\nmfa_serial = m".into(), String::new(), format!("profile p asks for a code of a second factor (mfa_serial), {cli}")),
             ("[profile p]\nsso_session = s".into(), String::new(), format!("profile p signs in by SSO, {cli}")),
-            ("[profile p]\nrole_arn = r\nsource_profile = q\n[profile q]\nsso_start_url = s".into(), String::new(), format!("profile q signs in by SSO, {}", cli.replace("'p'", "'q'"))),
+            ("[profile p]\nrole_arn = r\nsource_profile = q\n[profile q]\nsso_start_url = s".into(), String::new(), format!("profile q signs in by SSO, {cli}")),
             ("[profile p]\ncredential_process = x".into(), String::new(), format!("profile p asks another program (credential_process), {cli}")),
             (format!("[profile p]\ncredential_process = x\n{KEYS}"), String::new(), k.into()),
         ];

@@ -21,6 +21,7 @@ pub mod kafka;
 pub mod kms;
 pub mod log_line;
 pub mod metrics;
+pub mod no_proxy;
 pub mod old_messages;
 pub mod pem;
 pub mod provenance;

@@ -272,6 +272,13 @@ fn judge(table: &Table, action: &str, said: &Said, problem: String) -> Reply {
         (Meaning::Other, "AccessDeniedException") => format!(
             "Allow dynamodb:{action} on arn:aws:dynamodb:{region}:<account>:table/{name} to the role of this machine"
         ),
+        (Meaning::Other, "ValidationException") if said.message.contains("ableName") => {
+            "That is no name of a table (3 to 255 letters, digits, dots, underscores and hyphens): mend DYNAMODB_TABLE".into()
+        }
+        (Meaning::Other, "ValidationException") if said.message.starts_with("Item size") => {
+            "Find out who writes to this item besides csv-to-kafka, and remove what they added"
+                .into()
+        }
         (Meaning::Other, "ValidationException") => {
             "The key of the table must be job_id (type S, partition key) and nothing else. Create such a table, or mend DYNAMODB_TABLE".into()
         }
@@ -514,6 +521,14 @@ mod tests {
             (400, long("ResourceNotFoundException"), "no table", "create-table"),
             (400, coral("AccessDeniedException"), "not authorized", "dynamodb:UpdateItem"),
             (400, coral("ValidationException"), "key element", "job_id"),
+            (400, coral("ValidationException"), "TableName must be at least 3", "no name of a"),
+            (
+                400,
+                coral("ValidationException"),
+                "Value 'a b' at 'tableName' failed",
+                "no name of a",
+            ),
+            (400, coral("ValidationException"), "Item size to update has exceeded", "this item"),
             (301, String::new(), "", "AWS_ENDPOINT_URL_DYNAMODB"),
             (400, long("Other"), "odd", "Mend what DynamoDB names"),
         ];

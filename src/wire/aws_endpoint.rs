@@ -45,6 +45,21 @@ pub fn is_region(name: &str) -> bool {
     !name.is_empty() && name.len() <= 32 && name.bytes().all(letters)
 }
 
+/// How ARNs call the partition of AWS that the region belongs to.
+pub fn partition(region: &str) -> &'static str {
+    let of = |prefix: &str| region.starts_with(prefix);
+    match region {
+        _ if of("cn-") => "aws-cn",
+        _ if of("us-gov-") => "aws-us-gov",
+        _ if of("us-iso-") => "aws-iso",
+        _ if of("us-isob-") => "aws-iso-b",
+        _ if of("us-isof-") => "aws-iso-f",
+        _ if of("eu-isoe-") => "aws-iso-e",
+        _ if of("eusc-") => "aws-eusc",
+        _ => "aws",
+    }
+}
+
 /// The domains of the partition of AWS that the region belongs to, plain and dual stack.
 fn domains(region: &str) -> (&'static str, &'static str) {
     let of = |prefix: &str| region.starts_with(prefix);
@@ -81,6 +96,23 @@ mod tests {
             lines += 1;
         }
         assert!(lines > 100, "{lines}");
+    }
+
+    #[test]
+    fn partitions_are_those_of_arns() {
+        for (region, expected) in [
+            ("eu-west-1", "aws"),
+            ("us-east-1", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("us-isof-south-1", "aws-iso-f"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("eusc-de-east-1", "aws-eusc"),
+        ] {
+            assert_eq!(partition(region), expected, "{region}");
+        }
     }
 
     #[test]

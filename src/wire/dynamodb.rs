@@ -21,6 +21,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::limits::{ITEM_BYTES_MAX, LIST_PAGE_JOBS};
+use crate::wire::aws_endpoint::partition;
 use crate::wire::aws_json::{Meaning, Said};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, OnlyIf, Status};
 use crate::wire::checkpoint_json::{Damaged, damaged, from_typed, to_plain, to_typed};
@@ -270,7 +271,8 @@ fn judge(table: &Table, action: &str, said: &Said, problem: String) -> Reply {
             "Create it: aws dynamodb create-table --region {region} --table-name {name} --attribute-definitions AttributeName=job_id,AttributeType=S --key-schema AttributeName=job_id,KeyType=HASH --billing-mode PAY_PER_REQUEST (or mend DYNAMODB_TABLE or AWS_REGION)"
         ),
         (Meaning::Other, "AccessDeniedException") => format!(
-            "Allow dynamodb:{action} on arn:aws:dynamodb:{region}:<account>:table/{name} to the role of this machine"
+            "Allow dynamodb:{action} on arn:{}:dynamodb:{region}:<account>:table/{name} to the role of this machine",
+            partition(region)
         ),
         (Meaning::Other, "ValidationException") if said.message.contains("ableName") => {
             "That is no name of a table (3 to 255 letters, digits, dots, underscores and hyphens): mend DYNAMODB_TABLE".into()

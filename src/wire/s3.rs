@@ -15,7 +15,7 @@
 
 use std::fmt::Write as _;
 
-use crate::wire::aws_endpoint::{Variant, is_region, s3_host};
+use crate::wire::aws_endpoint::{Variant, is_region, partition, s3_host};
 use crate::wire::http::one_line;
 use crate::wire::kms;
 use crate::wire::shell::word as shell_word;
@@ -324,6 +324,7 @@ fn restore(place: &Place, storage_class: Option<&str>) -> String {
 
 fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
     let Place { bucket, key, version_id, region, .. } = place;
+    let partition = partition(region);
     let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     match code {
         _ if version_id.is_some() && is_of_the_version(status, code) => format!(
@@ -343,7 +344,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
             "The object is encrypted with a KMS key that we may not use: allow kms:Decrypt on that key to the role of this machine, in the key's policy too, and see that the key is enabled".into()
         }
         "AccessDenied" | "AllAccessDisabled" | "Forbidden" => format!(
-            "Allow {action} on arn:aws:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
+            "Allow {action} on arn:{partition}:s3:::{bucket}/{key} to the role of this machine (and s3:ListBucket on the bucket: without it a missing object looks forbidden too); where whoever reads has to pay, set S3_REQUEST_PAYER=requester"
         ),
         "InvalidAccessKeyId" | "InvalidToken" | "UnrecognizedClientException" => {
             "AWS does not know these credentials: mend them where they come from (AWS_ACCESS_KEY_ID, a profile, a role), or AWS_SESSION_TOKEN, which belongs to them".into()
@@ -368,7 +369,7 @@ fn advice(place: &Place, status: u16, code: &str, said: &str) -> String {
         }
         _ if status == 404 => "Mend S3_BUCKET and S3_KEY".into(),
         _ if status == 401 || status == 403 => format!(
-            "Allow {action} on arn:aws:s3:::{bucket}/{key} to the role of this machine, or mend its credentials"
+            "Allow {action} on arn:{partition}:s3:::{bucket}/{key} to the role of this machine, or mend its credentials"
         ),
         _ => "Mend what S3 names, and start again".into(),
     }

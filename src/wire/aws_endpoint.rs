@@ -26,8 +26,15 @@ pub fn url(service: &str, region: &str, variant: Variant) -> String {
         "monitoring" => gov,
         _ => false,
     };
+    // Its plain hosts have addresses of both families, and no others beside them.
+    let has_both = service == "secretsmanager"
+        && match partition(region) {
+            "aws" | "aws-us-gov" => true,
+            "aws-cn" => !fips,
+            _ => false,
+        };
     let suffix = if fips && !plain { "-fips" } else { "" };
-    let domain = if dual_stack { dual_stack_domain } else { domain };
+    let domain = if dual_stack && !has_both { dual_stack_domain } else { domain };
     format!("https://{service}{suffix}.{region}.{domain}")
 }
 

@@ -134,6 +134,9 @@ fn refused(role: &Role, refusal: Refusal, permission: &str) -> NoKeys {
         "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
             "The keys that the role is asked with are wrong: mend those of source_profile or credential_source".to_owned()
         }
+        "ValidationError" => {
+            "Mend what STS names: AWS_ROLE_ARN and AWS_ROLE_SESSION_NAME, or role_arn, role_session_name, external_id or duration_seconds (at most what the role allows) of the profile".to_owned()
+        }
         "RegionDisabledException" => {
             "Switch STS on for the region in the account's settings, or mend AWS_REGION".to_owned()
         }
@@ -305,6 +308,7 @@ mod tests {
             (answer("403 No", "", &error("ExpiredToken")), "put a fresh one there"),
             (answer("403 No", "", &error("InvalidClientTokenId")), "mend those of source_profile"),
             (answer("403 No", "", &error("RegionDisabledException")), "Switch STS on"),
+            (answer("400 No", "", &error("ValidationError")), "m. Mend what STS names"),
             (answer("403 No", "", &late()), "clock is wrong"),
             (answer("503 No", "", ""), "passing: STS answers HTTP 503"),
             (answer("200 OK", "", "<x/>"), "passing: STS answers without its AccessKeyId"),

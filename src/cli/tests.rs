@@ -1,5 +1,7 @@
 //! What the command line and the environment say, and what is understood: one line a case.
 
+#[path = "tests/buckets.rs"]
+mod buckets;
 #[path = "tests/hostile.rs"]
 mod hostile;
 #[path = "tests/logins.rs"]

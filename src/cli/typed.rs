@@ -172,6 +172,10 @@ pub(super) fn source_at(origin: &str, text: &str, values: &mut Values) -> Option
     let given = shown(text);
     if let Some(rest) = text.strip_prefix("s3://") {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if let Some(why) = other_than_a_bucket(bucket) {
+            values.problem(format!("{origin}={given}: {why}"));
+            return None;
+        }
         if bucket.is_empty() || key.is_empty() {
             values.problem(format!("{origin}={given}: an object is named s3://bucket/key"));
             return None;
@@ -196,7 +200,23 @@ pub(super) fn source_at(origin: &str, text: &str, values: &mut Values) -> Option
     Some(SourceAt::File(path.to_owned()))
 }
 
+/// What S3 takes in the place of a bucket, and we do not.
+fn other_than_a_bucket(bucket: &str) -> Option<&'static str> {
+    if bucket.starts_with("arn:") {
+        return Some(
+            "an access point goes by its alias here, which ends in -s3alias, not by its ARN (aws s3control get-access-point shows it)",
+        );
+    }
+    bucket.ends_with("--x-s3").then_some(
+        "a directory bucket (S3 Express One Zone) has a login of its own, which csv-to-kafka does not speak: copy the object to a general purpose bucket",
+    )
+}
+
 fn bucket_and_key(bucket: &Value, key: &str, values: &mut Values) -> Option<SourceAt> {
+    if let Some(why) = other_than_a_bucket(&bucket.text) {
+        values.problem(format!("{}={}: {why}", bucket.origin, shown(&bucket.text)));
+        return None;
+    }
     if bucket.text.contains('/') {
         values.problem(format!(
             "{}={}: takes the bucket's name alone, without s3:// and without a path",

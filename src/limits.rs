@@ -128,6 +128,8 @@ pub const SAMPLE_BYTES: usize = 1024 * 1024;
 pub const SAMPLE_MS_MAX: u64 = 8_000;
 /// A machine whose clock is further from S3's or DynamoDB's stops.
 pub const CLOCK_SKEW_MS_MAX: u64 = 10 * 60 * 1000;
+/// Up to here it is right: a time stamp that a service does not take is then one of before.
+pub const CLOCK_RIGHT_MS_MAX: u64 = 60 * 1000;
 
 // --- HTTP -------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ impl DynamoDb {
             Reply::Expired { problem } => {
                 Err(self.service.credentials.expired(Peer::Ledger, problem))
             }
-            Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Ledger)),
+            Reply::ClockWrong { problem } => Err(answer.clock_wrong(Peer::Ledger, problem)),
             Reply::Final { problem, advice } => {
                 Err(Fault::last(Stop::refused(Peer::Ledger, problem, advice)))
             }

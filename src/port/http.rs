@@ -29,7 +29,9 @@ use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
 
 use self::transport::{Clock, agent};
 use crate::flow::ports::{Fault, Read};
-use crate::limits::{CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_SKEW_MS_MAX};
+use crate::limits::{
+    CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_RIGHT_MS_MAX, CLOCK_SKEW_MS_MAX,
+};
 use crate::port::credentials::Lookup;
 use crate::port::small_file::read_text;
 use crate::port::tls::Tls;
@@ -251,16 +253,27 @@ impl Answer {
     pub fn check_clock(&self, peer: Peer) -> Result<(), Fault> {
         match self.skew_ms {
             Some(skew_ms) if skew_ms.unsigned_abs() > CLOCK_SKEW_MS_MAX => {
-                Err(self.clock_wrong(peer))
+                let skew_seconds = skew_ms / 1_000;
+                Err(Fault::last(Stop::ClockWrong { peer, skew_seconds }))
             }
             _ => Ok(()),
         }
     }
 
-    /// For a server that says so itself.
-    pub fn clock_wrong(&self, peer: Peer) -> Fault {
-        let skew_seconds = self.skew_ms.unwrap_or(0) / 1_000;
-        Fault::last(Stop::ClockWrong { peer, skew_seconds })
+    /// For a server that says so itself. Where the clocks agree by now, the request was late,
+    /// for the machine was suspended or its clock set meanwhile: the next one is signed anew.
+    pub fn clock_wrong(&self, peer: Peer, problem: String) -> Fault {
+        match self.skew_ms {
+            Some(skew_ms) if skew_ms.unsigned_abs() <= CLOCK_RIGHT_MS_MAX => {
+                Fault::passing(problem)
+            }
+            Some(skew_ms) => Fault::last(Stop::ClockWrong { peer, skew_seconds: skew_ms / 1_000 }),
+            None => Fault::last(Stop::refused(
+                peer,
+                problem,
+                "This machine's clock is wrong: set it (chrony, systemd-timesyncd) and start again",
+            )),
+        }
     }
 
     /// The next bytes of the body; waits at most [`SOURCE_READ_MS`](crate::limits::SOURCE_READ_MS)
@@ -493,6 +506,27 @@ mod tests {
                 Ok(()) => assert!(!is_wrong),
                 Err(fault) => panic!("{fault:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_take_a_time_stamp() {
+        let past = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        for (date, skew_ms, expected) in [
+            (past, None, "differs from that of"),
+            ("", None, "late. This machine's clock is wrong"),
+            // As if the server's clock were ours, or nearly so.
+            (past, Some(-60_000), "passing: late"),
+            (past, Some(61_000), "by 61 s"),
+        ] {
+            let script = Script::run(vec![vec![answer("403 No", date, "")]]);
+            let mut answer = get(&Http::new(&|_| None).unwrap(), &script.endpoint, true).unwrap();
+            answer.skew_ms = skew_ms.or(answer.skew_ms);
+            let words = match answer.clock_wrong(Peer::Source, "late".into()) {
+                Fault::Passing(trouble) => format!("passing: {}", trouble.problem),
+                Fault::Final(stop) => stop.to_string(),
+            };
+            assert!(words.contains(expected), "{words}");
         }
     }
 

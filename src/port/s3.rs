@@ -255,7 +255,7 @@ impl Source for S3 {
                 ),
             ))),
             Reply::Expired { problem } => Err(self.credentials.expired(Peer::Source, problem)),
-            Reply::ClockWrong { .. } => Err(answer.clock_wrong(Peer::Source)),
+            Reply::ClockWrong { problem } => Err(answer.clock_wrong(Peer::Source, problem)),
             Reply::Final { problem, advice } => {
                 Err(Fault::last(Stop::refused(Peer::Source, problem, advice)))
             }

@@ -44,10 +44,18 @@ use crate::wire::no_proxy::NoProxy;
 pub struct Http {
     direct: Agent,
     /// For `https` alone, as `HTTPS_PROXY` says, but for the hosts of `NO_PROXY`.
-    proxied: Option<(Agent, NoProxy)>,
+    proxied: Option<Proxied>,
     /// What `AWS_CA_BUNDLE` holds, in the place of the public ones.
     authorities: Option<Arc<[CertificateDer<'static>]>>,
     clock: Arc<Clock>,
+}
+
+#[derive(Clone)]
+struct Proxied {
+    agent: Agent,
+    no_proxy: NoProxy,
+    /// Host and port of the proxy, for messages.
+    place: String,
 }
 
 pub struct Request<'a> {
@@ -129,7 +137,9 @@ impl Http {
                 let proxy = proxy(url.trim())
                     .ok_or_else(|| "HTTPS_PROXY is not the URL of an HTTP proxy".to_owned())?;
                 let no_proxy = NoProxy::parse(&named("NO_PROXY").unwrap_or_default());
-                Some((agent(Some(proxy), roots.as_ref(), &clock), no_proxy))
+                let place = format!("{}:{}", proxy.host(), proxy.port());
+                let agent = agent(Some(proxy), roots.as_ref(), &clock);
+                Some(Proxied { agent, no_proxy, place })
             }
         };
         let direct = agent(None, roots.as_ref(), &clock);
@@ -165,7 +175,14 @@ impl Http {
         };
         let response = sent.map_err(|error| {
             let mut failed = failed(&error);
-            failed.problem = format!("{} ({})", failed.problem, host(request.url));
+            failed.problem = match self.proxy_of(request.url) {
+                None => format!("{} ({})", failed.problem, host(request.url)),
+                Some(Proxied { place, .. }) => format!(
+                    "{} ({} by the proxy {place} of HTTPS_PROXY)",
+                    failed.problem,
+                    host(request.url)
+                ),
+            };
             failed
         })?;
         let skew_ms = skew_ms(&response, SystemTime::now());
@@ -185,7 +202,7 @@ impl Http {
     pub fn way(&self, url: &str) -> Option<Way> {
         let uri: Uri = url.parse().ok()?;
         let is_https = uri.scheme_str()? == "https";
-        if self.proxy_of(&uri).is_some() {
+        if self.proxy_of(url).is_some() {
             return None;
         }
         let tls = is_https.then(|| Tls::https(self.authorities.as_deref())).transpose().ok()?;
@@ -199,14 +216,14 @@ impl Http {
     }
 
     fn agent(&self, url: &str) -> &Agent {
-        let proxied = url.parse().ok().and_then(|uri: Uri| self.proxy_of(&uri));
-        proxied.unwrap_or(&self.direct)
+        self.proxy_of(url).map_or(&self.direct, |proxied| &proxied.agent)
     }
 
-    fn proxy_of(&self, uri: &Uri) -> Option<&Agent> {
-        let (proxied, no_proxy) = self.proxied.as_ref()?;
+    fn proxy_of(&self, url: &str) -> Option<&Proxied> {
+        let proxied = self.proxied.as_ref()?;
+        let uri: Uri = url.parse().ok()?;
         let is_https = uri.scheme_str() == Some("https");
-        let is_free = no_proxy.has(uri.host()?, uri.port_u16().unwrap_or(443));
+        let is_free = proxied.no_proxy.has(uri.host()?, uri.port_u16().unwrap_or(443));
         (is_https && !is_free).then_some(proxied)
     }
 
@@ -361,6 +378,12 @@ fn failed(error: &Error) -> Failed {
         Error::BadUri(_) | Error::Http(_) => {
             Some("Mend AWS_ENDPOINT_URL and its like: they are URLs as in https://host:port")
         }
+        Error::ConnectProxyFailed(why) if why.contains(" 407") => Some(
+            "The proxy wants a name and a password that it knows: HTTPS_PROXY=http://name:password@host:port, other letters than plain ones as %XX",
+        ),
+        Error::ConnectProxyFailed(why) if why.contains(" 403") => Some(
+            "The proxy does not let us through: let it allow this host, or name the host in NO_PROXY where it is reached without a proxy",
+        ),
         // The library's error type is out of reach here, its words are not.
         error if error.to_string().contains("invalid peer certificate") => Some(
             "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own; AWS_CA_BUNDLE names a file of the authorities to trust",
@@ -374,6 +397,7 @@ fn failed(error: &Error) -> Failed {
             "the connection was closed before all had come".into()
         }
         Error::Io(error) => one_line(&error.to_string()),
+        Error::ConnectProxyFailed(why) => one_line(why),
         error => one_line(&error.to_string()),
     };
     Failed { problem, advice }
@@ -585,6 +609,33 @@ mod tests {
         for (url, expected) in cases {
             assert_eq!(http.way(url).is_none(), expected, "{url}");
             assert_eq!(!std::ptr::eq(http.agent(url), &raw const http.direct), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_does_not_let_us_through() {
+        let cases = [
+            ("407 Proxy Authentication Required", Some("a name and a password")),
+            ("403 Forbidden", Some("NO_PROXY")),
+            ("503 Busy", None),
+        ];
+        for (status, advice) in cases {
+            let script = Script::run(vec![vec![answer(status, "", "")]]);
+            let place = host(&script.endpoint).to_owned();
+            let proxy = format!("http://us%40er:hush%3A@{place}");
+            let lookup = |name: &str| (name == "HTTPS_PROXY").then(|| proxy.clone());
+            let failed = get(&Http::new(&lookup).unwrap(), "https://host.example/", false);
+            let failed = failed.unwrap_err();
+            let by = format!("(host.example by the proxy {place} of HTTPS_PROXY)");
+            assert!(failed.problem.ends_with(&by), "{failed:?}");
+            assert!(failed.problem.contains(&status[..3]), "{failed:?}");
+            assert_eq!(failed.advice.is_some(), advice.is_some(), "{failed:?}");
+            assert!(failed.advice.unwrap_or_default().contains(advice.unwrap_or_default()));
+            let [request] = script.requests().try_into().unwrap();
+            assert!(request.starts_with("connect host.example:443 http/1.1"), "{request}");
+            // us@er:hush: in base64; the script tells requests in small letters.
+            let sent = "dXNAZXI6aHVzaDo=".to_ascii_lowercase();
+            assert!(request.contains(&format!("proxy-authorization: basic {sent}")), "{request}");
         }
     }
 

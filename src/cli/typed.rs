@@ -8,7 +8,7 @@ use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaClient, KafkaSecurity, Level, Log,
     LogFormat, Metrics, MetricsTo, OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
 };
-use crate::wire::aws_endpoint::{Variant, is_region};
+use crate::wire::aws_endpoint::{Variant, endpoint as endpoint_of, is_region};
 use crate::wire::compress::Compression;
 use crate::wire::csv::header::RESERVED_NAMES;
 use crate::wire::metrics::{DIMENSION_CHARS_MAX, is_dimension};
@@ -555,20 +555,15 @@ fn check_keys(values: &mut Values) {
     }
 }
 
-/// A URL without a path, a query and a user; it is not shown, for it might hold a password.
+/// It is not shown, for it might hold a password.
 fn endpoint(values: &mut Values, name: &str) -> Option<String> {
     let value = values.get(name)?.clone();
-    let url = value.text.trim_end_matches('/');
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let is_good = host.is_some_and(|host| {
-        !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && host.is_ascii()
-    });
-    if !is_good {
+    let found = endpoint_of(&value.text).map(str::to_owned);
+    if found.is_none() {
         let problem = format!("{}: takes http://host:port or https://host:port", value.origin);
         if !values.problems().contains(&problem) {
             values.problem(problem);
         }
-        return None;
     }
-    Some(url.to_owned())
+    found
 }

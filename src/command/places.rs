@@ -165,7 +165,7 @@ impl<'a> Brokers<'a> {
 
 /// What S3 and `DynamoDB` share.
 pub(crate) struct Services<'a> {
-    aws: &'a Aws,
+    aws: Aws,
     variables: &'a Variables,
     region: String,
     http: Http,
@@ -173,8 +173,9 @@ pub(crate) struct Services<'a> {
 }
 
 impl<'a> Services<'a> {
-    pub(crate) fn new(aws: &'a Aws, variables: &'a Variables) -> Result<Services<'a>, Box<Stop>> {
-        let lookup = |name: &str| looked_up(aws, variables, name);
+    pub(crate) fn new(aws: &Aws, variables: &'a Variables) -> Result<Services<'a>, Box<Stop>> {
+        let aws = credentials::with_profile(aws).map_err(Box::new)?;
+        let lookup = |name: &str| looked_up(&aws, variables, name);
         let http = Http::new(&lookup).map_err(one_problem)?;
         let region =
             credentials::region(aws.region.as_deref(), &aws.variables).map_err(Box::new)?;
@@ -196,7 +197,7 @@ impl<'a> Services<'a> {
     }
 
     fn cloudwatch(&self, interval_ms: u64) -> Result<CloudWatch, Box<Stop>> {
-        let lookup = |name: &str| looked_up(self.aws, self.variables, name);
+        let lookup = |name: &str| looked_up(&self.aws, self.variables, name);
         let endpoint = self.aws.cloudwatch_endpoint.as_deref();
         let region = self.region.clone();
         let credentials = self.credentials.clone();
@@ -205,7 +206,7 @@ impl<'a> Services<'a> {
     }
 
     pub(crate) fn account(&self, settings: &Settings) -> AwsAccount {
-        let Aws { s3_endpoint, dynamodb_endpoint, variant, variables, .. } = self.aws;
+        let Aws { s3_endpoint, dynamodb_endpoint, variant, variables, .. } = &self.aws;
         // Keys of a store that is not AWS's are not shown to AWS.
         let asks = settings.security.takes_aws()
             || (matches!(settings.source, SourceAt::S3 { .. }) && s3_endpoint.is_none())

@@ -38,7 +38,7 @@ use crate::limits::{
     CREDENTIALS_LEFT_MS, CREDENTIALS_RETRY_MS, CREDENTIALS_RETRY_MS_MAX, METADATA_TIMEOUT_MS,
 };
 use crate::port::http::Http;
-use crate::settings::AwsVariables;
+use crate::settings::{Aws, AwsVariables};
 use crate::stop::{Peer, Stop};
 use crate::wire::aws_endpoint::{Variant, is_region};
 
@@ -329,6 +329,14 @@ impl Link for Environment {
             "The credentials in the environment are past their time: set fresh ones in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN".into(),
         )
     }
+}
+
+/// The settings, and what the profile says where they leave it open.
+pub fn with_profile(aws: &Aws) -> Result<Aws, Stop> {
+    let mut completed = aws.clone();
+    let files = Files::new(&aws.variables);
+    files.complete(&mut completed).map_err(|problem| Stop::Settings(vec![problem]))?;
+    Ok(completed)
 }
 
 /// The region to sign for: that of the settings, of the profile, of the instance.

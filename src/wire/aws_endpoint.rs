@@ -46,6 +46,14 @@ pub fn s3_host(region: &str, variant: Variant) -> String {
     format!("{service}{dual_stack}.{region}.{domain}")
 }
 
+/// A URL without a path, a query and a user, and without the slash at its end.
+pub fn endpoint(text: &str) -> Option<&str> {
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let is_good = !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) && host.is_ascii();
+    is_good.then_some(url)
+}
+
 /// The name of a region: it becomes a part of host names.
 pub fn is_region(name: &str) -> bool {
     let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -119,6 +127,21 @@ mod tests {
             ("eusc-de-east-1", "aws-eusc"),
         ] {
             assert_eq!(partition(region), expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn endpoints_of_ones_own() {
+        for (text, expected) in [
+            ("http://a:1/", Some("http://a:1")),
+            ("https://a", Some("https://a")),
+            ("https://", None),
+            ("a:1", None),
+            ("http://a/path", None),
+            ("http://hush@a", None),
+            ("http://a?b", None),
+        ] {
+            assert_eq!(endpoint(text), expected, "{text}");
         }
     }
 

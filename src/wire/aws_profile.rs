@@ -7,6 +7,10 @@
 //! [profile load]                 aws_secret_access_key = …
 //! role_arn = arn:aws:iam::…
 //! source_profile = default       a line that is further in belongs to the one before it
+//! services = mine
+//! [services mine]                endpoints, service by service
+//! s3 =
+//!   endpoint_url = http://…
 //! ```
 //!
 //! Both files are read as one; where both say something, `credentials` wins.
@@ -23,6 +27,8 @@ const CHAIN_MAX: usize = 5;
 /// What the two files say. Their values may be secret: it is not shown.
 pub struct Profiles {
     by_name: BTreeMap<String, Profile>,
+    /// `s3.endpoint_url` and the like, by the name of the section.
+    services: BTreeMap<String, Profile>,
 }
 
 type Profile = BTreeMap<String, String>;
@@ -76,7 +82,7 @@ pub enum NoPlan {
 impl Profiles {
     /// Of the contents of both files; one that is not there is empty.
     pub fn parse(config: &str, credentials: &str) -> Result<Profiles, BadLine> {
-        let mut profiles = Profiles { by_name: BTreeMap::new() };
+        let mut profiles = Profiles { by_name: BTreeMap::new(), services: BTreeMap::new() };
         profiles.add(config, File::Config)?;
         profiles.add(credentials, File::Credentials)?;
         Ok(profiles)
@@ -90,6 +96,27 @@ impl Profiles {
         self.value(name, "region")
     }
 
+    /// Where a service is, as its variables have it: `s3`, `secrets_manager`.
+    pub fn endpoint(&self, name: &str, service: &str) -> Option<&str> {
+        if self.says(name, "ignore_configured_endpoint_urls") == Some(true) {
+            return None;
+        }
+        let services = self.value(name, "services").and_then(|section| self.services.get(section));
+        let own = services.and_then(|services| services.get(&format!("{service}.endpoint_url")));
+        own.map(String::as_str)
+            .filter(|url| !url.is_empty())
+            .or_else(|| self.value(name, "endpoint_url"))
+    }
+
+    /// What is `true` or `false`.
+    pub fn says(&self, name: &str, key: &str) -> Option<bool> {
+        self.value(name, key).map(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    pub fn ca_bundle(&self, name: &str) -> Option<&str> {
+        self.value(name, "ca_bundle")
+    }
+
     pub fn plan(&self, name: &str) -> Result<Plan, NoPlan> {
         self.plan_of(name, &mut Vec::new())
     }
@@ -101,30 +128,46 @@ impl Profiles {
 
     fn add(&mut self, text: &str, file: File) -> Result<(), BadLine> {
         // `None`: a section of another kind, or none yet.
-        let mut current: Option<String> = None;
+        let mut current: Option<Section> = None;
+        let mut service = String::new();
         // How far in the last value of the section begins: a whole file may be moved in.
         let mut value_at: Option<usize> = None;
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let bad = BadLine { file, line: index + 1 };
             let at = line.len() - line.trim_start().len();
             let line = line.trim();
-            let is_nested = value_at.is_some_and(|value_at| at > value_at);
-            if line.is_empty() || line.starts_with(['#', ';']) || is_nested {
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if value_at.is_some_and(|value_at| at > value_at) {
+                if let (Some(Section::Services(name)), Some((key, value))) =
+                    (&current, line.split_once('='))
+                {
+                    let key = format!("{service}.{}", key.trim().to_ascii_lowercase());
+                    let services = self.services.entry(name.clone()).or_default();
+                    services.insert(key, without_comment(value).to_owned());
+                }
                 continue;
             }
             if let Some(rest) = line.strip_prefix('[') {
                 let (section, _) = rest.split_once(']').ok_or(bad)?;
-                current = profile_name(section.trim(), file);
+                current = Section::of(section.trim(), file);
                 value_at = None;
-                if let Some(name) = &current {
+                if let Some(Section::Profile(name)) = &current {
                     self.by_name.entry(name.clone()).or_default();
                 }
                 continue;
             }
             let (key, value) = line.split_once('=').ok_or(bad)?;
             value_at = Some(at);
-            if let Some(profile) = current.as_ref().and_then(|name| self.by_name.get_mut(name)) {
-                profile.insert(key.trim().to_ascii_lowercase(), without_comment(value).to_owned());
+            let key = key.trim().to_ascii_lowercase();
+            match &current {
+                Some(Section::Profile(name)) => {
+                    let profile = self.by_name.entry(name.clone()).or_default();
+                    profile.insert(key, without_comment(value).to_owned());
+                }
+                Some(Section::Services(_)) => service = key,
+                None => {}
             }
         }
         Ok(())
@@ -269,23 +312,34 @@ fn by_hand(name: &str, seen: &[String], what: &str) -> NoPlan {
     }
 }
 
-/// `None`: the section is no profile.
-fn profile_name(section: &str, file: File) -> Option<String> {
-    let name = match file {
-        File::Credentials => section,
-        File::Config if section == "default" => section,
-        File::Config => {
-            let rest = section.strip_prefix("profile")?;
-            if !rest.starts_with([' ', '\t']) {
-                return None;
-            }
-            rest.trim()
+/// A section of a file.
+enum Section {
+    Profile(String),
+    Services(String),
+}
+
+impl Section {
+    /// `None`: one of another kind.
+    fn of(section: &str, file: File) -> Option<Section> {
+        let after = |word: &str| {
+            let rest = section.strip_prefix(word)?;
+            rest.starts_with([' ', '\t']).then(|| unquoted(rest.trim()))
+        };
+        match file {
+            File::Credentials => Some(Section::Profile(unquoted(section))),
+            File::Config if section == "default" => Some(Section::Profile(section.to_owned())),
+            File::Config => after("profile")
+                .map(Section::Profile)
+                .or_else(|| after("services").map(Section::Services)),
         }
-    };
+    }
+}
+
+fn unquoted(name: &str) -> String {
     let unquoted = ['"', '\'']
         .iter()
         .find_map(|quote| name.strip_prefix(*quote).and_then(|name| name.strip_suffix(*quote)));
-    Some(unquoted.unwrap_or(name).to_owned())
+    unquoted.unwrap_or(name).to_owned()
 }
 
 /// A comment begins with a blank before its sign: a secret may hold the sign itself.
@@ -402,6 +456,28 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(profiles.region(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn where_the_services_of_a_profile_are() {
+        let config = "[default]\nendpoint_url = http://all # for tests\n[profile p]\nservices = mine\nendpoint_url=http://p\nuse_fips_endpoint = True\nca_bundle = /ca.pem\n[services mine]\ns3 = \n  endpoint_url = http://s3\n  max = 1\ndynamodb =\n  endpoint_url = http://db\n[services 'other']\nsts=\n  endpoint_url = http://sts\n[profile q]\nservices = other\n[profile r]\nservices = mine\nignore_configured_endpoint_urls = true\nendpoint_url = http://r";
+        let profiles = Profiles::parse(config, "").unwrap();
+        let cases = [
+            ("default", "s3", Some("http://all")),
+            ("p", "s3", Some("http://s3")),
+            ("p", "dynamodb", Some("http://db")),
+            ("p", "sts", Some("http://p")),
+            ("q", "sts", Some("http://sts")),
+            ("q", "s3", None),
+            ("r", "s3", None),
+            ("none", "s3", None),
+        ];
+        for (name, service, expected) in cases {
+            assert_eq!(profiles.endpoint(name, service), expected, "{name} {service}");
+        }
+        assert_eq!(profiles.says("p", "use_fips_endpoint"), Some(true));
+        assert_eq!(profiles.says("p", "use_dualstack_endpoint"), None);
+        assert_eq!(profiles.ca_bundle("p"), Some("/ca.pem"));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use aws_credential_types::Credentials as Keys;
 use super::container::Container;
 use super::instance::Instance;
 use super::sts::Sts;
-use super::{Environment, Link, NoKeys, Renewal};
+use super::{Environment, LOG, Link, NoKeys, Renewal};
 use crate::limits::{METADATA_TIMEOUT_MS, PROFILE_FILE_BYTES_MAX};
 use crate::port::small_file::{Unread, read_text_if_there};
-use crate::settings::AwsVariables;
+use crate::settings::{Aws, AwsVariables};
+use crate::wire::aws_endpoint::endpoint;
 use crate::wire::aws_profile::{BadLine, File, NoPlan, Plan, Profiles};
 use crate::wire::http::one_line;
 
@@ -105,6 +106,50 @@ impl Files {
             None if profiles.has(&self.name) => Err(format!("no region in {}", self.title())),
             None => Err(format!("there is no {}", self.title())),
         }
+    }
+
+    /// What the settings leave open and the profile says, as the AWS tools have it: where the
+    /// services are, FIPS, dual stack, the authorities.
+    pub(super) fn complete(&self, aws: &mut Aws) -> Result<(), String> {
+        // Why there is none is the affair of whoever needs something of it.
+        let Ok(profiles) = self.read() else { return Ok(()) };
+        let mut sts = aws.variables.get("AWS_ENDPOINT_URL_STS").map(str::to_owned);
+        for (service, place) in [
+            ("s3", &mut aws.s3_endpoint),
+            ("dynamodb", &mut aws.dynamodb_endpoint),
+            ("cloudwatch", &mut aws.cloudwatch_endpoint),
+            ("secrets_manager", &mut aws.secrets_endpoint),
+            ("sts", &mut sts),
+        ] {
+            let Some(url) = profiles.endpoint(&self.name, service).filter(|_| place.is_none())
+            else {
+                continue;
+            };
+            // It might hold a password: it is not repeated.
+            let url = endpoint(url).ok_or_else(|| {
+                format!(
+                    "{}: endpoint_url takes http://host:port or https://host:port",
+                    self.title()
+                )
+            })?;
+            log::info!(target: LOG, "{service} is at {url}, as profile {} has it", one_line(&self.name));
+            *place = Some(url.to_owned());
+        }
+        aws.variables.set("AWS_ENDPOINT_URL_STS", sts.as_deref().unwrap_or_default());
+        for (name, key, place) in [
+            ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint", &mut aws.variant.fips),
+            ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint", &mut aws.variant.dual_stack),
+        ] {
+            if aws.variables.get(name).is_none() {
+                *place |= profiles.says(&self.name, key) == Some(true);
+            }
+        }
+        if let (None, Some(path)) =
+            (aws.variables.get("AWS_CA_BUNDLE"), profiles.ca_bundle(&self.name))
+        {
+            aws.variables.set("AWS_CA_BUNDLE", path);
+        }
+        Ok(())
     }
 
     fn plan(&self) -> Result<Plan, NoKeys> {
@@ -243,6 +288,51 @@ mod tests {
         assert!(home.link(&[("AWS_PROFILE", "base")]).files.region().is_err());
         let tilde = home.link(&[("AWS_CONFIG_FILE", "~/.aws/config")]);
         assert_eq!(tilde.files.region().unwrap(), "eu-west-3");
+    }
+
+    #[test]
+    fn what_the_settings_leave_open() {
+        let config = "[default]\nuse_dualstack_endpoint = true\nservices = s\nendpoint_url = http://all/\nca_bundle = /ca\n[services s]\ns3 =\n  endpoint_url = http://s3:1\n[profile bad]\nendpoint_url = http://hush@x\n";
+        let home = Home::new("complete", config, "");
+        let aws = |values: &[(&str, &str)]| {
+            let mut values = values.to_vec();
+            values.push(("HOME", home.0.to_str().unwrap()));
+            Aws {
+                region: None,
+                s3_endpoint: None,
+                dynamodb_endpoint: Some("http://db".into()),
+                cloudwatch_endpoint: None,
+                secrets_endpoint: None,
+                variant: Variant::default(),
+                requester_pays: false,
+                s3_version_id: None,
+                read_ahead: true,
+                spot_notice: true,
+                variables: variables(&values),
+            }
+        };
+        let mut found = aws(&[("AWS_USE_FIPS_ENDPOINT", "false")]);
+        Files::new(&found.variables.clone()).complete(&mut found).unwrap();
+        assert_eq!(found.s3_endpoint.as_deref(), Some("http://s3:1"));
+        assert_eq!(found.dynamodb_endpoint.as_deref(), Some("http://db"));
+        assert_eq!(found.secrets_endpoint.as_deref(), Some("http://all"));
+        assert_eq!(found.variables.get("AWS_ENDPOINT_URL_STS"), Some("http://all"));
+        assert_eq!(found.variables.get("AWS_CA_BUNDLE"), Some("/ca"));
+        assert_eq!(found.variant, Variant { fips: false, dual_stack: true });
+
+        let mut found = aws(&[("AWS_USE_DUALSTACK_ENDPOINT", "false"), ("AWS_CA_BUNDLE", "/own")]);
+        Files::new(&found.variables.clone()).complete(&mut found).unwrap();
+        assert_eq!(found.variables.get("AWS_CA_BUNDLE"), Some("/own"));
+        assert_eq!(found.variant, Variant::default());
+
+        let mut found = aws(&[("AWS_PROFILE", "none")]);
+        let before = found.clone();
+        Files::new(&found.variables.clone()).complete(&mut found).unwrap();
+        assert_eq!(found, before);
+
+        let mut found = aws(&[("AWS_PROFILE", "bad")]);
+        let problem = Files::new(&found.variables.clone()).complete(&mut found).unwrap_err();
+        assert!(problem.contains("profile bad") && !problem.contains("hush"), "{problem}");
     }
 
     #[test]

@@ -169,6 +169,14 @@ fn turned_away(server: &str, login: &Login, answer: &Authenticated) -> Fault {
         let problem = format!("{server} takes no more logins for now: {said}");
         return Fault::Passing(Trouble { problem, missing: None, pause_ms: 0 });
     }
+    // A login lasts as long as the credentials, and those are about to end.
+    if let Some(AwsLogin::Role { credentials, .. }) = &login.aws
+        && said.contains("Session too short")
+    {
+        let problem =
+            format!("{server} takes no login of credentials that are near their end: {said}");
+        return credentials.expired(Peer::Broker, problem);
+    }
     verdict::no_login(server, &login.mechanism, answer.error_code, &said)
 }
 

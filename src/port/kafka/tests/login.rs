@@ -221,6 +221,18 @@ fn a_broker_that_has_its_own_trouble_is_asked_again_later() {
 }
 
 #[test]
+fn credentials_near_their_end_are_renewed() {
+    let said = "[1b2c]: Session too short";
+    let peer = Peer::start(|_| {
+        vec![vec![sasl_offers(), handshake(0, &[]), authenticate(58, Some(said), b"", 0)]]
+    });
+    // Those of the environment are, by a person.
+    let message = stopped(partition(peer.port, SaslMechanism::AwsMskIam).describe().unwrap_err());
+    assert!(message.contains(said) && message.contains("AWS_SESSION_TOKEN"), "{message}");
+    peer.requests();
+}
+
+#[test]
 fn answers_that_are_cut_or_foreign_are_asked_again_later() {
     let whole = |act: Act| match act {
         Act::Say(body) => body,

@@ -373,6 +373,9 @@ fn was_closed(error: &Error) -> bool {
     )
 }
 
+/// How the library says that something else than TLS came.
+const NO_TLS: &str = "InvalidContentType";
+
 fn failed(error: &Error) -> Failed {
     let advice = match error {
         Error::BadUri(_) | Error::Http(_) => {
@@ -385,6 +388,9 @@ fn failed(error: &Error) -> Failed {
             "The proxy does not let us through: let it allow this host, or name the host in NO_PROXY where it is reached without a proxy",
         ),
         // The library's error type is out of reach here, its words are not.
+        error if error.to_string().contains(NO_TLS) => Some(
+            "Mend AWS_ENDPOINT_URL and its like, which begin with http:// where the port has no TLS, or HTTPS_PROXY in the same way",
+        ),
         error if error.to_string().contains("invalid peer certificate") => Some(
             "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own; AWS_CA_BUNDLE names a file of the authorities to trust",
         ),
@@ -395,6 +401,9 @@ fn failed(error: &Error) -> Failed {
         Error::Timeout(_) => "no answer in time".into(),
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the connection was closed before all had come".into()
+        }
+        error if error.to_string().contains(NO_TLS) => {
+            "what answers speaks no TLS, and https was asked for".into()
         }
         Error::Io(error) => one_line(&error.to_string()),
         Error::ConnectProxyFailed(why) => one_line(why),
@@ -565,6 +574,22 @@ mod tests {
         assert!(refused.problem.contains("refused") && refused.advice.is_none(), "{refused:?}");
         let unknown = get(&http, "gopher://host/", true).unwrap_err();
         assert!(unknown.advice.is_some(), "{unknown:?}");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the other end of a test needs its own thread")]
+    fn a_port_without_tls() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let plain = get(&Http::new(&|_| None).unwrap(), &url, false).unwrap_err();
+        assert!(plain.problem.starts_with("what answers speaks no TLS"), "{plain:?}");
+        assert!(plain.advice.is_some_and(|advice| advice.contains("http://")), "{plain:?}");
+        server.join().unwrap();
     }
 
     #[test]

@@ -14,6 +14,7 @@ use csv_to_kafka::stop::Stop;
 use csv_to_kafka::wire::append_check::ProducerStates;
 use csv_to_kafka::wire::aws_profile::Profiles;
 use csv_to_kafka::wire::csv::{Dialect, Parser, Row, Step, header};
+use csv_to_kafka::wire::no_proxy::NoProxy;
 use csv_to_kafka::wire::pem::{Certificates, PrivateKey};
 
 use super::{Decoder, assert_fit_for_a_line, choice};
@@ -26,6 +27,7 @@ pub(super) const DECODERS: &[Decoder] = &[
     ("settings", settings),
     ("log_segment", log_segment),
     ("partition_file", partition_file),
+    ("no_proxy", no_proxy),
 ];
 
 fn dialect(choice: usize) -> Dialect {
@@ -245,4 +247,13 @@ fn partition_file(bytes: &[u8]) {
     let directory = directory("partition");
     std::fs::write(directory.join("partition.json"), bytes).expect("a file");
     drop(EmbeddedLog::open(&directory));
+}
+
+/// A host, a line end, and the list that it may be in.
+fn no_proxy(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (host, list) = text.split_once('\n').unwrap_or(("10.1.2.3", &text));
+    let is_in = |list: &str| NoProxy::parse(list).has(host, 443);
+    assert_eq!(is_in(list), list.split([',', ' ']).any(is_in));
+    assert!(is_in(&format!("{list},*")));
 }

@@ -93,7 +93,7 @@ fn log_lines(bytes: &[u8]) {
     }
 }
 
-/// Slices, a byte of length before each; a length of 255 repeats the one before it 300 times.
+/// Slices, a byte of length before each; a length of 255 repeats the one before it 300 times, once.
 fn written(compression: Compression, bytes: &[u8]) {
     thread_local! {
         static ENCODERS: RefCell<[Encoder; 2]> =
@@ -101,11 +101,15 @@ fn written(compression: Compression, bytes: &[u8]) {
     }
     let mut rest = bytes;
     let mut slices: Vec<Vec<u8>> = Vec::new();
+    let mut is_repeated = false;
     while !rest.is_empty() {
         let (length, after) = choice(rest);
         let (slice, after) = after.split_at(length.min(after.len()));
         match slices.last() {
-            Some(last) if length == 255 && last.len() < 255 => slices.push(last.repeat(300)),
+            Some(last) if length == 255 && !is_repeated => {
+                is_repeated = true;
+                slices.push(last.repeat(300));
+            }
             _ => slices.push(slice.to_vec()),
         }
         rest = after;

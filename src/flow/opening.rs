@@ -4,7 +4,7 @@ use super::patience::Patience;
 use super::ports::{Fault, Opened, Pin, Read};
 use super::rows::Rows;
 use super::run::Run;
-use super::take::replaced;
+use super::take::{damaged, replaced};
 use crate::limits::{COLUMNS_MAX, READ_BYTES};
 use crate::settings;
 use crate::stop::{Peer, Stop};
@@ -46,14 +46,7 @@ pub fn open_begun(
 ) -> Result<Opening, Stop> {
     let row_bytes_max = run.job.csv.row_bytes_max;
     let mut row = Row::with_capacity(row_bytes_max, COLUMNS_MAX);
-    let columns = if run.job.csv.header == settings::Header::None {
-        run.job.csv.columns.clone()
-    } else {
-        let mut head = Head::new(run);
-        head.to = Some(header_bytes);
-        head.open(run, Some(header_bytes), Some(&pin))?;
-        head.read_header(run, &pin, &mut row)?.columns
-    };
+    let columns = columns_again(run, &pin, header_bytes, &mut row)?;
     let mut head = Head::new(run);
     head.from = next_byte;
     head.open(run, None, Some(&pin))?;
@@ -61,6 +54,39 @@ pub fn open_begun(
     let rows = Rows::new(parser, row, pin.clone(), row_bytes_max, row_number, next_byte);
     let key_index = key_index(run, &columns)?;
     Ok(Opening { pin, header_bytes, columns, key_index, rows })
+}
+
+/// The names of the columns, if the rows can begin where the item says: a header that is cut
+/// short would be read as a whole one, of fewer or other columns.
+fn columns_again(
+    run: &mut Run<'_, '_>,
+    pin: &Pin,
+    header_bytes: u64,
+    row: &mut Row,
+) -> Result<Vec<String>, Stop> {
+    let damaged = |run: &Run<'_, '_>| {
+        let flaw =
+            format!("header_bytes is {header_bytes}, but the rows of the source begin elsewhere");
+        Err(damaged(&run.job.job_id, &flaw))
+    };
+    if run.job.csv.header == settings::Header::None {
+        if header_bytes != 0 && header_bytes != header::BYTE_ORDER_MARK.len() as u64 {
+            return damaged(run);
+        }
+        return Ok(run.job.csv.columns.clone());
+    }
+    let mut head = Head::new(run);
+    head.to = Some(header_bytes);
+    head.open(run, Some(header_bytes), Some(pin))?;
+    let found = head.read_header(run, pin, row);
+    let ends = matches!(head.bytes.last(), Some(b'\n' | b'\r'));
+    let is_whole = ends || header_bytes == pin.source_bytes;
+    match found {
+        Ok(header) if is_whole && header.header_bytes as u64 == header_bytes => Ok(header.columns),
+        // The pinned source had a header, by the pinned settings, when the job began.
+        Ok(_) | Err(Stop::BadSource { .. }) => damaged(run),
+        Err(stop) => Err(stop),
+    }
 }
 
 pub(super) fn key_index(run: &Run<'_, '_>, columns: &[String]) -> Result<Option<usize>, Stop> {

@@ -67,11 +67,7 @@ pub(super) fn inspect(job: &Job, item: &Checkpoint) -> Result<(), Stop> {
         ));
     }
     if let Some(flaw) = item.flaw() {
-        return Err(Stop::refused(
-            Peer::Ledger,
-            format!("the checkpoint of job {} is damaged: {flaw}", job.job_id),
-            "Put it back as it was, or load the source under a new JOB_ID",
-        ));
+        return Err(damaged(&job.job_id, &flaw));
     }
     let differences = job.differences(item);
     if differences.is_empty() {
@@ -79,6 +75,15 @@ pub(super) fn inspect(job: &Job, item: &Checkpoint) -> Result<(), Stop> {
     } else {
         Err(Stop::PinsDiffer { job_id: job.job_id.clone(), differences })
     }
+}
+
+/// An item that says what can not be.
+pub(super) fn damaged(job_id: &str, flaw: &str) -> Stop {
+    Stop::refused(
+        Peer::Ledger,
+        format!("the checkpoint of job {job_id} is damaged: {flaw}"),
+        "Put it back as it was, or load the source under a new JOB_ID",
+    )
 }
 
 /// A complete job stays complete, unless the object under its name is another one now: then

@@ -21,7 +21,7 @@ const SNIFF_BYTES: usize = 64;
 const SHOWN_CHARS_MAX: usize = 60;
 const NAME_ALL: &str =
     "give all columns names of their own with CSV_COLUMNS (comma-separated, in order)";
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {

@@ -300,7 +300,7 @@ impl Flight {
         if self.first == place.first_record() {
             place.offsets.first = Some(answer.base_offset);
         }
-        let last_offset = answer.base_offset + i64::from(batch.record_count()) - 1;
+        let last_offset = answer.base_offset.saturating_add(i64::from(batch.record_count()) - 1);
         place.landed = self.first + u64::from(batch.record_count()) - 1;
         place.offsets.last = Some(last_offset);
         place.offsets.settled = Some(last_offset);

@@ -103,7 +103,7 @@ impl Place {
     }
 
     fn tail_from(&self) -> i64 {
-        self.offsets.settled.map_or(0, |offset| offset + 1)
+        self.offsets.settled.map_or(0, |offset| offset.saturating_add(1))
     }
 }
 

@@ -241,6 +241,20 @@ fn an_offset_that_goes_back() {
     }
 }
 
+/// An answer that no log can give: what comes after it can not be counted.
+#[test]
+fn an_offset_beside_the_last_one_that_there_can_be() {
+    let text = "id,name\n".to_owned() + &"1,abcdefgh\n".repeat(200);
+    for base_offset in [i64::MAX, i64::MAX - 1] {
+        let lab = Lab::new(&text).with(|job| job.compression = Compression::None);
+        let replies = vec![Reply::At { base_offset }, Reply::Refused { error_code: 45 }];
+        let script = Script { replies, ..Script::default() };
+        let stop = lab.run_beside(script, &mut Hurry::default()).stop;
+        let is_right = matches!(stop, Stop::Truncated { expected: i64::MAX, .. });
+        assert!(is_right, "{base_offset}: {stop:?}");
+    }
+}
+
 #[test]
 fn a_pause_that_the_broker_asks_for() {
     for (throttle_ms, times) in [(0, 0), (700, 1)] {

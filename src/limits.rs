@@ -227,6 +227,8 @@ pub const WATCH_MS: u64 = 2_000;
 pub const SILENT_LEASES: u64 = 3;
 /// The lease of an item that has none: the default of `LEASE_SECONDS`.
 pub const LEASE_SECONDS: u64 = 15;
+/// The longest lease that a job may have.
+pub const LEASE_SECONDS_MAX: u64 = 86_400;
 /// Jobs that one call of `status` looks at.
 pub const STATUS_JOBS_MAX: usize = 100;
 /// Jobs of a whole table that `status --all` looks at.

@@ -1,7 +1,7 @@
 //! The one table of all settings: from it come the flags, the help, the tables of the
 //! documentation and the nearest known name of a mistyped one.
 
-use crate::limits::ROW_BYTES_CEILING;
+use crate::limits::{LEASE_SECONDS_MAX, ROW_BYTES_CEILING};
 
 /// One setting, as a person finds it in the environment, as a flag, in the help.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ pub const TABLE: &[Setting] = &[
     plain(
         "LEASE_SECONDS",
         Group::Pace,
-        Takes::Whole { min: 1, max: 86_400 },
+        Takes::Whole { min: 1, max: LEASE_SECONDS_MAX },
         "15",
         "A run without a sign of life for so long is taken over",
     ),

@@ -15,7 +15,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, BATCH_OVERHEAD_BYTES, LEASE_SECONDS_MAX};
 
 /// The version of the item's format that this code writes.
 pub const FORMAT: u64 = 1;
@@ -244,6 +244,12 @@ impl Checkpoint {
                 return Some(format!("{name} is {number}"));
             }
         }
+        // The next run waits so long before it takes the job over.
+        if let Some(seconds) = self.lease_seconds
+            && !(1..=LEASE_SECONDS_MAX).contains(&seconds)
+        {
+            return Some(format!("lease_seconds is {seconds}"));
+        }
         // The Python processor's numbers are its own until its rows are taken over.
         let is_begun = self.format.is_some() && self.main.producers.is_some();
         if is_begun && rows != sent + aside {
@@ -310,6 +316,63 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An item as a run leaves it, and what can not be in it.
+    #[test]
+    fn a_flaw_names_its_attribute() {
+        type Edit = fn(&mut Checkpoint);
+        let producer = |base_record| Producer { id: 7, epoch: 0, base_record, first_offset: 3 };
+        let lane = || LaneItem {
+            first_offset: Some(3),
+            last_offset: Some(12),
+            kafka_offset: Some(12),
+            producers: Some(vec![producer(0)]),
+            record_bytes_max: Some(16_000),
+            ..LaneItem::default()
+        };
+        let item = || Checkpoint {
+            last_line: Some(15),
+            total_sent: Some(10),
+            dlq_rows: Some(5),
+            lease_seconds: Some(15),
+            format: Some(FORMAT),
+            main: lane(),
+            dlq: lane(),
+            ..Checkpoint::default()
+        };
+        let table: [(Edit, &str); 17] = [
+            (|_| (), ""),
+            (|item| item.lease_seconds = None, ""),
+            (|item| item.lease_seconds = Some(1), ""),
+            (|item| item.lease_seconds = Some(86_400), ""),
+            (|item| item.lease_seconds = Some(0), "lease_seconds is 0"),
+            (|item| item.lease_seconds = Some(86_401), "lease_seconds is 86401"),
+            (|item| item.revision = Some(1 << 62), "revision is 4611686018427387904"),
+            (|item| item.last_line = Some(16), "last_line is 16, but"),
+            (|item| item.main.first_offset = None, ""),
+            (|item| item.main.first_offset = Some(-2), "first_offset is -2"),
+            (|item| item.main.kafka_offset = Some(-1), ""),
+            (|item| item.dlq.kafka_offset = Some(1 << 62), "dlq_kafka_offset is 46"),
+            (|item| item.dlq.record_bytes_max = Some(7), "dlq_record_bytes_max is 7"),
+            (|item| item.main.producers.as_mut().unwrap()[0].base_record = 10, ""),
+            (
+                |item| item.main.producers.as_mut().unwrap()[0].base_record = 11,
+                "producers[0].base_record is 11, and 10",
+            ),
+            (
+                |item| item.main.producers.as_mut().unwrap()[0].epoch = -1,
+                "producers[0] has id 7 and epoch -1",
+            ),
+            (|item| item.main.producers = Some(Vec::new()), ""),
+        ];
+        for (edit, expected) in table {
+            let mut item = item();
+            edit(&mut item);
+            let flaw = item.flaw().unwrap_or_default();
+            assert!(flaw.starts_with(expected), "{expected}: {flaw}");
+            assert_eq!(flaw.is_empty(), expected.is_empty(), "{flaw}");
+        }
+    }
 
     /// Each condition beside items that differ from what it asks for in one thing.
     #[test]

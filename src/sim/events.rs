@@ -181,8 +181,9 @@ impl World {
                 self.replicate_soon(lane);
             }
             Event::Remake { lane } => self.remake(lane),
-            // Where the Python processor began, its records are all that tells how far it came.
-            Event::Delete { .. } if self.features.adopts => {}
+            // The Python processor's records are all that tells how far it came, until that is
+            // stored with an identity.
+            Event::Delete { .. } if self.features.adopts && !self.is_taken_over() => {}
             Event::Delete { lane, per_mille } => self.delete(lane, per_mille),
             Event::LowerLimit { lane, bytes } => {
                 self.parts[lane].max_message_bytes = bytes;
@@ -410,6 +411,10 @@ impl World {
         self.features.deleted |= gone > 0;
         self.forget_front(lane, gone);
         self.note(None, || format!("lane {lane}: retention deletes up to {log_start}"));
+    }
+
+    fn is_taken_over(&self) -> bool {
+        self.ledger.item.as_ref().is_some_and(|item| item.main.producers.is_some())
     }
 
     fn python(&mut self, behind: u64, with_status: bool) {

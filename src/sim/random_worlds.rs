@@ -53,6 +53,13 @@ fn no_world_breaks_the_promise() {
     }
 }
 
+/// Retention does not spare what the Python processor sent, nor what came after it.
+#[test]
+fn rows_that_were_taken_over_are_deleted_too() {
+    let is_deleted = |seed| run(seed, false, Some(Kind::Adopts)).features.deleted;
+    assert!((1..=500).any(is_deleted));
+}
+
 #[test]
 fn a_world_is_a_function_of_its_seed() {
     for seed in 1..=20 {

@@ -345,7 +345,15 @@ fn unsteady(rng: &mut Rng, world: &mut World) {
 fn provoke(kind: Kind, rng: &mut Rng, world: &mut World, job: &mut Job) {
     match kind {
         Kind::Wraps => past(world, job),
-        Kind::Adopts => python_past(rng, world),
+        Kind::Adopts => {
+            python_past(rng, world);
+            if rng.chance(300) {
+                for _ in 0..3 {
+                    let per_mille = rng.below(1001);
+                    world.after(rng.between(0, 8_000), Event::Delete { lane: 0, per_mille });
+                }
+            }
+        }
         Kind::Strange => world.faults.strange = 400,
         // The one path that the broker does not guard: a request that is late by more than its
         // time-out is not covered, nor is one that arrives twice.

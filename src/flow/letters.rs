@@ -209,8 +209,10 @@ impl BatchVisitor for Own<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::find;
     use crate::flow::ports::Trouble;
-    use crate::flow::tests::lab::{Entry, Hurry, Lab, Script};
+    use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, is_counted, is_far, tells};
+    use crate::stop::EXIT_COMPLETE;
     use crate::wire::checkpoint::LaneItem;
 
     const BAD_ROWS: &str = "id,name\n1,a\n2,b,x\n3,c\n4,d\n5,e,y\n6,f\n";
@@ -421,16 +423,18 @@ mod tests {
         }
     }
 
+    fn names(lab: &Lab, item: &Checkpoint) -> Result<Option<Vec<String>>, Stop> {
+        let (main, dead) = targets(item).unwrap();
+        let job = job_of(Job::reader("j".into(), "b:9092".into(), 2), &main, &dead);
+        let (mut main, mut dead) = (lab.log("t"), lab.log("d"));
+        let (ledger, world) = (&mut lab.ledger(), &mut Hurry::default());
+        let mut sides = Sides { main: &mut main, dead: &mut dead, ledger, world };
+        columns(&job, item, &mut sides)
+    }
+
     #[test]
     fn the_columns_are_those_of_any_record() {
-        let names = |lab: &Lab, item: &Checkpoint| {
-            let (main, dead) = targets(item).unwrap();
-            let job = job_of(Job::reader("j".into(), "b:9092".into(), 2), &main, &dead);
-            let (mut main, mut dead) = (lab.log("t"), lab.log("d"));
-            let (ledger, world) = (&mut lab.ledger(), &mut Hurry::default());
-            let mut sides = Sides { main: &mut main, dead: &mut dead, ledger, world };
-            columns(&job, item, &mut sides).unwrap()
-        };
+        let names = |lab: &Lab, item: &Checkpoint| names(lab, item).unwrap();
         let expected = Some(vec!["id".to_owned(), "name".to_owned()]);
         let lab = lab();
         let mut item = lab.item();
@@ -445,5 +449,30 @@ mod tests {
         lab.forge("t", 0, &[others.as_slice(), &[last]].concat());
         (item.main.first_offset, item.main.last_offset) = (Some(0), Some(3));
         assert_eq!(names(&lab, &item), expected);
+    }
+
+    /// It is refused where a number can not be; where it can, what is there is shown.
+    #[test]
+    fn a_damaged_item() {
+        let lab = lab();
+        for (path, value, item) in lab.damages() {
+            lab.put(&item);
+            let reader = Job::reader("j".into(), "b:9092".into(), 2);
+            let found = find(&reader, &mut lab.ledger(), &mut Hurry::default());
+            let looked = found.and_then(|item| {
+                // The command says that there are none.
+                if targets(&item).is_none() || item.dlq.producers.is_none() {
+                    return Ok(Vec::new());
+                }
+                names(&lab, &item)?;
+                Ok(shown(&lab, &item, Script::default(), 0)?.1)
+            });
+            if is_far(&value) && is_counted(&path) {
+                let stop = looked.unwrap_err();
+                assert!(tells(&stop, &path), "{path} = {value}: {stop}");
+            } else if let Err(stop) = looked {
+                assert_ne!(stop.exit_code(), EXIT_COMPLETE, "{path} = {value}: {stop}");
+            }
+        }
     }
 }

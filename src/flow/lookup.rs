@@ -4,13 +4,19 @@ use super::job::Job;
 use super::patience::insist;
 use super::ports::{Ledger, Listed, World};
 use super::run::Run;
+use super::take::damaged;
 use crate::limits::LIST_JOBS_MAX;
 use crate::stop::{Peer, Stop};
 use crate::wire::checkpoint::{Checkpoint, FORMAT};
 
-/// The item of a job that must be there.
+/// The item of a job that must be there, and say nothing that can not be.
 pub fn find(job: &Job, ledger: &mut dyn Ledger, world: &mut dyn World) -> Result<Checkpoint, Stop> {
-    look(job, ledger, world)?.ok_or_else(|| Stop::NoSuchJob { job_id: job.job_id.clone() })
+    let item = look(job, ledger, world)?;
+    let item = item.ok_or_else(|| Stop::NoSuchJob { job_id: job.job_id.clone() })?;
+    match item.flaw() {
+        Some(flaw) => Err(damaged(&job.job_id, &flaw)),
+        None => Ok(item),
+    }
 }
 
 /// The item of a job, if there is one; repeated as the job's patience allows.

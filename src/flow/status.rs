@@ -3,7 +3,7 @@
 //! ```text
 //! no item ──> absent (1)          COMPLETED ──> complete (0)     INTERRUPTED ──> interrupted (75)
 //! IN_PROGRESS, sign of life ──> running (75)     none for long ──> silent (1)    FAILED ──> failed (1)
-//! an item that can not be read ──> damaged (1)
+//! an item that can not be read, or says what can not be ──> damaged (1)
 //! ```
 
 use super::job::Job;
@@ -17,7 +17,8 @@ use crate::wire::checkpoint::{Checkpoint, Status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     Failed,
-    /// Its item can not be read; the item of the [`Sight`] has but the error.
+    /// Its item can not be read, and the item of the [`Sight`] has but the error; or it says what
+    /// can not be, and the error names that.
     Damaged,
     /// In progress by its item, but without a sign of life.
     Silent,
@@ -164,12 +165,15 @@ pub(super) fn judge(
     stale_seconds: Option<u64>,
 ) -> Sight {
     let is_absent = item.is_none();
-    let item = item.unwrap_or_default();
+    let mut item = item.unwrap_or_default();
+    let flaw = item.flaw();
     let age_seconds = item.timestamp.map(|at| now_seconds.saturating_sub(at));
     let lease_seconds = item.lease_seconds.unwrap_or(LEASE_SECONDS);
     let stale_seconds = stale_seconds.unwrap_or(lease_seconds.saturating_mul(SILENT_LEASES));
     let standing = match item.status {
         _ if is_absent => Standing::Absent,
+        // No run would go on from it, nor say of it that all is done.
+        _ if flaw.is_some() => Standing::Damaged,
         Some(Status::Completed) => Standing::Complete,
         Some(Status::Failed) => Standing::Failed,
         Some(Status::Interrupted) => Standing::Interrupted,
@@ -179,6 +183,9 @@ pub(super) fn judge(
             _ => Standing::Silent,
         },
     };
+    if let Some(flaw) = flaw {
+        item.error = Some(format!("the item is damaged: {flaw}"));
+    }
     let lasted = item.timestamp.zip(item.started_at);
     let lasted_seconds = lasted.map(|(at, started_at)| at.saturating_sub(started_at));
     let rows_per_second = item
@@ -270,6 +277,53 @@ mod tests {
             assert_eq!(sight.standing, standing, "{item:?} {stale_seconds:?}");
             assert_eq!(exit_code(&[sight]), code);
         }
+    }
+
+    /// What the item says is shown all the same.
+    #[test]
+    fn a_damaged_item_is_named() {
+        for status in [Status::InProgress, Status::Completed, Status::Interrupted] {
+            let far = Checkpoint { last_line: Some(u64::MAX), ..item(Some(status), 990) };
+            let sight = judge("j", Some(far), 1_000, None);
+            assert_eq!(exit_code(std::slice::from_ref(&sight)), 1);
+            let Sight { standing, age_seconds, item, .. } = sight;
+            assert_eq!((standing, age_seconds), (Standing::Damaged, Some(10)));
+            let told = "the item is damaged: last_line is 18446744073709551615";
+            assert_eq!(item.error.as_deref(), Some(told));
+            assert_eq!((item.status, item.next_byte), (Some(status), Some(2_000)));
+        }
+    }
+
+    /// Whatever the numbers are.
+    #[test]
+    fn no_number_is_too_much() {
+        let numbers = [None, Some(0), Some(1), Some((1 << 62) - 1), Some(u64::MAX)];
+        let mut sights: Vec<Sight> = Vec::new();
+        for a in numbers {
+            for (b, seen) in numbers.into_iter().flat_map(|b| [(b, b), (b, Some(1_000))]) {
+                let item = |status| Checkpoint {
+                    job_id: "j".into(),
+                    status,
+                    last_line: a,
+                    next_byte: b,
+                    source_bytes: a,
+                    timestamp: seen,
+                    started_at: a,
+                    rows_per_second: a,
+                    lease_seconds: b,
+                    ..Checkpoint::default()
+                };
+                for status in [None, Some(Status::InProgress), Some(Status::Completed)] {
+                    let mut sight = judge("j", Some(item(status)), 1_000, None);
+                    if let Some(before) = sights.last() {
+                        sight.pace_since(before);
+                    }
+                    sights.push(sight);
+                }
+            }
+        }
+        assert!(sights.iter().any(|sight| sight.standing == Standing::Running));
+        assert!(sights.iter().any(|sight| sight.standing == Standing::Damaged));
     }
 
     #[test]

@@ -184,7 +184,7 @@ Needed
 
 It ends with the worst of
   0   complete
-  1   failed, no such job, a checkpoint that can not be read, or in progress without a sign of life
+  1   failed, no such job, a damaged checkpoint, or in progress without a sign of life
   75  running, interrupted, or the checkpoint store is out of reach
 
 Examples

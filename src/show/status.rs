@@ -81,7 +81,7 @@ fn how(sight: &Sight) -> String {
         Standing::Absent => {
             "the checkpoint store holds no such job; --all lists its jobs".to_owned()
         }
-        Standing::Damaged => "its checkpoint can not be read".to_owned(),
+        Standing::Damaged => "its checkpoint can not be used".to_owned(),
         Standing::Silent => "in progress, but without a sign of life; start it again".to_owned(),
         Standing::Interrupted => "interrupted; start it again, it goes on from there".to_owned(),
         Standing::Failed => "failed; a person must act".to_owned(),
@@ -271,6 +271,46 @@ Job none: failed; a person must act
   error     row 7 is bad
 ";
         assert_eq!(text(&[absent, failed]), expected);
+    }
+
+    /// What a damaged item says is shown as far as it goes.
+    #[test]
+    fn no_number_is_too_much() {
+        for number in [0, 1, i64::MAX.unsigned_abs(), u64::MAX] {
+            let sight = |standing| Sight {
+                standing,
+                item: Checkpoint {
+                    last_line: Some(number),
+                    total_sent: Some(number),
+                    next_byte: Some(number),
+                    source_bytes: Some(number),
+                    timestamp: Some(number),
+                    verified_at: Some(number),
+                    started_at: Some(number),
+                    completed_at: Some(number),
+                    dlq_rows: Some(number),
+                    main: LaneItem { last_offset: Some(i64::MIN), ..running().item.main },
+                    error: Some("the item is damaged: last_line is 7".into()),
+                    ..running().item
+                },
+                age_seconds: Some(number),
+                rows_per_second: Some(number),
+                left_seconds: Some(number),
+                ..running()
+            };
+            let sights = [sight(Standing::Running), sight(Standing::Damaged)];
+            let (text, table) = (text(&sights), table(&sights));
+            for part in [
+                "Job orders-7: its checkpoint can not be used\n",
+                &format!("{}\n", counted(number, "row")),
+                "last offset -9223372036854775808\n",
+                "  error     the item is damaged: last_line is 7\n",
+            ] {
+                assert!(text.contains(part), "{part} {text}");
+            }
+            assert!(table.contains("damaged: last_line is 7\n"), "{table}");
+            assert_eq!(json(&sights)["jobs"][1]["rows"], number);
+        }
     }
 
     #[test]

@@ -208,12 +208,15 @@ impl LaneItem {
         // behind what was taken over, which is counted from then on.
         let mut base_min = 0;
         for (index, producer) in self.producers.iter().flatten().enumerate() {
-            let Producer { id, epoch, base_record, .. } = *producer;
+            let Producer { id, epoch, base_record, first_offset } = *producer;
             let base_max = if index == 0 { settled } else { COUNTED_MAX };
             if !(base_min..=base_max).contains(&base_record) {
                 return Some(format!(
                     "{prefix}producers[{index}].base_record is {base_record}, and {settled} records are counted"
                 ));
+            }
+            if !(0..COUNTED_MAX.cast_signed()).contains(&first_offset) {
+                return Some(format!("{prefix}producers[{index}].first_offset is {first_offset}"));
             }
             if (id, epoch) != (-1, -1) && (id < 0 || epoch < 0) {
                 return Some(format!("{prefix}producers[{index}] has id {id} and epoch {epoch}"));
@@ -340,7 +343,7 @@ mod tests {
             dlq: lane(),
             ..Checkpoint::default()
         };
-        let table: [(Edit, &str); 17] = [
+        let table: [(Edit, &str); 18] = [
             (|_| (), ""),
             (|item| item.lease_seconds = None, ""),
             (|item| item.lease_seconds = Some(1), ""),
@@ -362,6 +365,10 @@ mod tests {
             (
                 |item| item.main.producers.as_mut().unwrap()[0].epoch = -1,
                 "producers[0] has id 7 and epoch -1",
+            ),
+            (
+                |item| item.dlq.producers.as_mut().unwrap()[0].first_offset = -1,
+                "dlq_producers[0].first_offset is -1",
             ),
             (|item| item.main.producers = Some(Vec::new()), ""),
         ];

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::event::Event;
 use crate::flow::job::{Job, Target};
 use crate::flow::lookup::find;
@@ -17,7 +19,7 @@ use crate::flow::verify::{Asked, Depth, Proof, verify};
 use crate::port::embedded_log::EmbeddedLog;
 use crate::port::file::File;
 use crate::port::file_ledger::FileLedger;
-use crate::stop::Stop;
+use crate::stop::{EXIT_MEND, Stop};
 use crate::wire::batch_writer::{Added, BatchWriter};
 use crate::wire::checkpoint::Checkpoint;
 use crate::wire::compress::Compression;
@@ -403,6 +405,61 @@ impl Lab {
         edit(&mut entries);
         self.forge("t", 0, &entries);
     }
+}
+
+impl Lab {
+    /// The whole ledger with one attribute damaged at a time: which, how, and all of it.
+    pub(in crate::flow) fn damages(&self) -> impl Iterator<Item = (String, Value, Value)> {
+        let bytes = fs::read(self.dir.join("ledger.json")).unwrap();
+        let good: Value = serde_json::from_slice(&bytes).unwrap();
+        let paths = good["j"].as_object().unwrap().iter().flat_map(|(name, value)| {
+            let parts: &[&str] = match value {
+                Value::Array(_) => &["", "/0/id", "/0/epoch", "/0/base_record", "/0/first_offset"],
+                _ => &[""],
+            };
+            parts.iter().map(move |part| format!("/j/{name}{part}"))
+        });
+        let paths: Vec<String> = paths.collect();
+        let numbers = || {
+            let great = [0, 1, u64::from(u32::MAX), i64::MAX as u64, u64::MAX].map(Value::from);
+            great.into_iter().chain([-1, i64::MIN].map(Value::from))
+        };
+        paths.into_iter().flat_map(move |path| {
+            let is_number = good.pointer(&path).unwrap().is_number();
+            let good = good.clone();
+            let values = [Value::Null].into_iter().chain(numbers().filter(move |_| is_number));
+            values.map(move |value| {
+                let mut item = good.clone();
+                if value.is_null() && !path.contains("/0/") {
+                    item["j"].as_object_mut().unwrap().remove(path.trim_start_matches("/j/"));
+                } else {
+                    *item.pointer_mut(&path).unwrap() = value.clone();
+                }
+                (path.clone(), value, item)
+            })
+        })
+    }
+
+    pub(in crate::flow) fn put(&self, ledger: &Value) {
+        fs::write(self.dir.join("ledger.json"), ledger.to_string()).unwrap();
+    }
+}
+
+/// No row, byte or offset is so far on, or so far back.
+pub(in crate::flow) fn is_far(value: &Value) -> bool {
+    [i64::MAX as u64, u64::MAX].map(Value::from).contains(value) || *value == i64::MIN
+}
+
+/// A number of rows, bytes, offsets or writes, and not a time, say.
+pub(in crate::flow) fn is_counted(path: &str) -> bool {
+    let names = ["_line", "_sent", "_rows", "_byte", "_bytes", "_offset", "_record", "revision"];
+    names.iter().any(|name| path.ends_with(name)) || path.ends_with("_bytes_max")
+}
+
+/// The message names the attribute.
+pub(in crate::flow) fn tells(stop: &Stop, path: &str) -> bool {
+    let name = path.trim_start_matches("/j/").split('/').next().unwrap();
+    stop.exit_code() == EXIT_MEND && stop.to_string().contains(name)
 }
 
 impl Drop for Lab {

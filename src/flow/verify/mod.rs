@@ -247,16 +247,19 @@ fn prove_lane(
     which: Which,
 ) -> Result<(Found, u64), Stop> {
     let lost = |missing| Stop::Overwritten { job_id: item.job_id.clone(), missing };
-    let (lane, target, total) = match which {
-        Which::Main => (&item.main, run.job.target.clone(), item.total_sent),
+    let (lane, target, total, producers) = match which {
+        Which::Main => {
+            let total = item.total_sent.ok_or_else(|| lost("total_sent"))?;
+            (&item.main, run.job.target.clone(), total, "producers")
+        }
         Which::Dead => {
             let topic = item.dlq.topic.clone().ok_or_else(|| lost("dlq_topic"))?;
-            (&item.dlq, Target { topic, partition: 0 }, item.dlq_rows)
+            let total = item.dlq_rows.ok_or_else(|| lost("dlq_rows"))?;
+            (&item.dlq, Target { topic, partition: 0 }, total, "dlq_producers")
         }
     };
-    let total = total.ok_or_else(|| lost("total_sent"))?;
     let place = place(which, target, item, lane, Some(total));
-    let own_from = place.producers.first().ok_or_else(|| lost("producers"))?.first_offset;
+    let own_from = place.producers.first().ok_or_else(|| lost(producers))?.first_offset;
     let end = settled_end(run, &place)?;
     let start = insist(run, Peer::Broker, |run| run.broker(which).offset(Mark::Start))?;
     let start = start.unwrap_or(0);

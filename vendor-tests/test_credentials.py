@@ -6,11 +6,7 @@ A rehearsal needs S3 alone; the credentials are the same for DynamoDB.
 import base64
 import json
 import os
-import socket
-import ssl
-import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -19,8 +15,9 @@ import pytest
 
 from lab.ground import Server, free_port, wait_until
 from lab.job import Job
-from lab.listener import Listener
+from lab.listener import Tls
 from lab.s3 import REGION, Identity, client
+from lab.secured import Authority
 
 CSV = b"name,city\nAda,London\nEmmy,Erlangen\n"
 RECORDS = ["Ada", "Emmy"]
@@ -177,48 +174,12 @@ def test_a_bucket_in_another_region(tmp_path, account):
     assert f"bucket lab-credentials is in region {REGION}, not in eu-west-3" in said, said
 
 
-class Tls(Listener):
-    """TLS of an authority of our own in front of a server."""
-
-    def __init__(self, directory: Path, upstream: int):
-        def openssl(*words):
-            subprocess.run(["openssl", *map(str, words)], cwd=directory, check=True, capture_output=True)
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Lab authority")
-        openssl("req", *curve, "-keyout", "host.key", "-out", "host.csr", "-subj", "/CN=lab")
-        (directory / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-        openssl("x509", "-req", "-in", "host.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                "-out", "host.pem", "-days", "2", "-extfile", "san")
-        self.bundle, self.upstream = directory / "ca.pem", upstream
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(directory / "host.pem", directory / "host.key")
-        self.context, self.port = context, free_port()
-        self.endpoint = f"https://127.0.0.1:{self.port}"
-
-    def _serve(self, plain: socket.socket):
-        try:
-            near = self.context.wrap_socket(plain, server_side=True)
-        except (ssl.SSLError, OSError):
-            return
-        far = socket.create_connection(("127.0.0.1", self.upstream))
-        threading.Thread(target=self._pump, args=(far, near), daemon=True).start()
-        self._pump(near, far)
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
 def test_own_authorities(tmp_path, account):
     """Trusted with AWS_CA_BUNDLE, refused by name without it."""
-    with Tls(tmp_path, account.port) as tls:
+    authority = Authority(tmp_path, "lab")
+    with Tls(authority.certificate("host", "IP:127.0.0.1"), account.port) as tls:
         job = job_of(account, tmp_path, AWS_ENDPOINT_URL=tls.endpoint, AWS_PROFILE="user")
         account.profiles(job)
         said = rehearse(job, expect=1).said
         assert "certificate" in said and "AWS_CA_BUNDLE" in said, said
-        rehearse(job, secrets=[account.user.secret_key], AWS_CA_BUNDLE=tls.bundle)
+        rehearse(job, secrets=[account.user.secret_key], AWS_CA_BUNDLE=authority.pem)

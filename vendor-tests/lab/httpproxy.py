@@ -143,12 +143,12 @@ class HttpProxy:
         server = None
         try:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            incoming, outgoing = _Reader(client), None
+            incoming, outgoing = Reader(client), None
             while True:
                 head = incoming.head()
                 if head is None:
                     return
-                first, headers = _parse(head)
+                first, headers = parse(head)
                 body = incoming.exactly(int(headers.get("content-length", 0)))
                 method, path, _ = first.split(" ", 2)
                 request = Request(method, path, headers, body)
@@ -166,7 +166,7 @@ class HttpProxy:
                 if server is None:
                     server = socket.create_connection(self.upstream, timeout=60)
                     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    outgoing = _Reader(server)
+                    outgoing = Reader(server)
                 server.sendall(head + body)
                 if not self._answer(client, outgoing, method, fault):
                     return
@@ -181,12 +181,12 @@ class HttpProxy:
                         pass
                     sock.close()
 
-    def _answer(self, client, outgoing: "_Reader", method: str, fault) -> bool:
+    def _answer(self, client, outgoing: "Reader", method: str, fault) -> bool:
         """Hands the server's answer on; false when the connection must not be used again."""
         head = outgoing.head()
         if head is None:
             return False
-        first, headers = _parse(head)
+        first, headers = parse(head)
         if isinstance(fault, LoseAnswer):
             # Take the whole answer first, so that the server is surely done.
             outgoing.exactly(int(headers.get("content-length", 0)))
@@ -223,7 +223,7 @@ class HttpProxy:
         return "close" not in headers.get("connection", "").lower()
 
 
-class _Reader:
+class Reader:
     def __init__(self, sock: socket.socket):
         self.sock, self.buffer = sock, b""
 
@@ -270,7 +270,7 @@ class _Reader:
                 return True
 
 
-def _parse(head: bytes) -> tuple[str, dict]:
+def parse(head: bytes) -> tuple[str, dict]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {}
     for line in lines:

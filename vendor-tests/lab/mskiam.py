@@ -16,7 +16,7 @@ import time
 from datetime import datetime, timezone
 from urllib.parse import quote
 
-from .listener import Listener
+from .listener import Listener, both_ways
 
 SASL_HANDSHAKE, SASL_AUTHENTICATE = 17, 36
 UNSUPPORTED_MECHANISM, AUTHENTICATION_FAILED = 33, 58
@@ -116,7 +116,7 @@ class MskIam(Listener):
             near = self.context.wrap_socket(plain, server_side=True)
             far = socket.create_connection(("127.0.0.1", self.node.proxied_port))
             if self._log_in(near, far):
-                self._pump(near, far)
+                both_ways(near, far, self.session_ms / 1000)
         except (ssl.SSLError, OSError, struct.error):
             pass
         finally:
@@ -159,26 +159,3 @@ class MskIam(Listener):
             else:
                 return False
             near.sendall(struct.pack(">i", len(answer)) + answer)
-
-    def _pump(self, near, far):
-        """Both ways in turn: one TLS object is not for two threads."""
-        end = time.monotonic() + self.session_ms / 1000 if self.session_ms else None
-        near.setblocking(False)
-        far.setblocking(False)
-        idle = 0.0005
-        while end is None or time.monotonic() < end:
-            moved = False
-            for source, sink in [(near, far), (far, near)]:
-                try:
-                    data = source.recv(1 << 18)
-                except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
-                    continue
-                if not data:
-                    return
-                sink.setblocking(True)
-                sink.sendall(data)
-                sink.setblocking(False)
-                moved = True
-            idle = 0.0005 if moved else min(idle * 2, 0.01)
-            if not moved:
-                time.sleep(idle)

@@ -95,8 +95,10 @@ class Proxy:
 
     def _serve(self, client: socket.socket, number: int):
         try:
-            server = socket.create_connection(("127.0.0.1", self.upstream), timeout=10)
+            server = self._reach(client, number)
         except OSError:
+            server = None
+        if server is None:
             self._close(client)
             return
         server.settimeout(None)
@@ -108,13 +110,18 @@ class Proxy:
         threading.Thread(target=link.answers, daemon=True).start()
         link.requests()
 
-    def _close(self, sock: socket.socket):
+    def _reach(self, client: socket.socket, number: int) -> socket.socket | None:
+        """The server that this client is brought to."""
+        return socket.create_connection(("127.0.0.1", self.upstream), timeout=10)
+
+    def _close(self, sock: socket.socket, in_order: bool = False):
+        rst = self.rst and not in_order
         try:
-            if self.rst:
+            if rst:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             # close() alone would leave a reader in another thread waiting. SHUT_RD tells the peer nothing, so that
             # what it sees is the reset.
-            sock.shutdown(socket.SHUT_RD if self.rst else socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RD if rst else socket.SHUT_RDWR)
         except OSError:
             pass
         try:
@@ -133,11 +140,11 @@ class _Link:
         self.answer = PASS
         self.dead = False
 
-    def cut(self):
+    def cut(self, in_order: bool = False):
         self.dead = True
         with self.proxy._lock:
             for sock in (self.client, self.server):
-                self.proxy._close(sock)
+                self.proxy._close(sock, in_order)
                 self.proxy._open.discard(sock)
 
     def requests(self):
@@ -217,10 +224,13 @@ class _Link:
 
     def answers(self):
         """From the broker to the client."""
+        in_order = False
         try:
             while not self.dead:
                 data = self.server.recv(1 << 18)
                 if not data:
+                    # A reset would destroy what is on its way.
+                    in_order = True
                     break
                 if self.answer == STALL:
                     continue
@@ -242,4 +252,4 @@ class _Link:
                 self.client.sendall(data)
         except OSError:
             pass
-        self.cut()
+        self.cut(in_order)

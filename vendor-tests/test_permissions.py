@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lab import csvgen
 from lab.consumer import log_range
 from lab.httpproxy import Answer, HttpProxy
 from lab.job import MEND, Job
+from lab.moto import Moto
 from lab.s3 import Identity, client
 from lab.secured import PASSWORDS, Secured
 from test_credentials import Account
@@ -311,6 +313,69 @@ def test_metrics_by_calls(lab, account):
         run = aws_job(lab, account, METRICS="cloudwatch").run()
         assert ("cloudwatch:PutMetricData" in run.said) != granted, run.said
         assert ("event=metrics_missed" in run.said) != granted, run.said
+
+
+def elsewhere(action: str, *, on: str, arn: str) -> dict:
+    """What only some settings need; the table says of it what it is on."""
+    assert ELSEWHERE[action] == on
+    return {"Effect": "Allow", "Action": [action], "Resource": [arn]}
+
+
+def test_an_object_that_is_not_there(lab, account):
+    """S3 tells it from a forbidden one to whoever may list the bucket. ministack says it to all; it checks who may
+    list, though, and so decides here which of the two answers of S3 comes."""
+    may_list = elsewhere("s3:ListBucket", on="the bucket", arn="arn:aws:s3:::lab-credentials")
+    api = client("s3", account.endpoint, account.exact)
+
+    def as_s3(request):
+        try:
+            api.list_objects_v2(Bucket="lab-credentials", MaxKeys=1)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "AccessDenied", error
+            return s3_says("AccessDenied", f"User: {ROLE} is not authorized to perform: s3:ListBucket on resource: "
+                           '"arn:aws:s3:::lab-credentials" because no identity-based policy allows the s3:ListBucket action')
+        return None
+
+    wanted = [{**statement(line), "Resource": ["arn:aws:s3:::lab-credentials/*"] if line[1] == "s3:GetObject" else "*"}
+              for line in actions_of("run")]
+    with HttpProxy(account.endpoint, as_s3) as s3:
+        for granted in [False, True]:
+            account.allow(*wanted, *([may_list] if granted else []))
+            for command in ["run", "check"]:
+                job = aws_job(lab, account, S3_KEY="none.csv", AWS_ENDPOINT_URL_S3=s3.endpoint)
+                said = job.run(command, expect=MEND, seconds=60).said
+                assert ("s3:ListBucket on the bucket: without it a missing object looks forbidden too" in said) != granted, said
+                assert ("There is no such object (any more): mend S3_KEY" in said) == granted, said
+
+
+def test_a_version_of_the_object(lab, ground):
+    """A permission of its own, in place of the one for the object. At moto: ministack gives no part of a version."""
+    moto = Moto(ground / "moto-versions").start()
+    try:
+        iam = client("iam", moto.endpoint, moto.identity)
+        iam.create_user(UserName="exact")
+        key = iam.create_access_key(UserName="exact")["AccessKey"]
+        moto.s3.create_bucket(Bucket="versions")
+        moto.s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+        version = moto.s3.put_object(Bucket="versions", Key="in.csv", Body=GOOD)["VersionId"]
+        moto.s3.put_object(Bucket="versions", Key="in.csv", Body=BAD)
+        arn = "arn:aws:s3:::versions/in.csv"
+        of_version = elsewhere("s3:GetObjectVersion", on="arn:aws:s3:::BUCKET/KEY", arn=arn)
+        of_object = {**of_version, "Action": ["s3:GetObject"]}
+        assert "s3:GetObjectVersion, in place of s3:GetObject" in DOCUMENT.read_text()
+        for allowed, named, missing in [(of_object, version, "s3:GetObjectVersion"), (of_version, version, None),
+                                        (of_version, None, "s3:GetObject")]:
+            iam.put_user_policy(UserName="exact", PolicyName="exact", PolicyDocument=json.dumps(
+                {"Version": "2012-10-17", "Statement": [allowed]}))
+            job = lab.job(None, lab.topic(), DYNAMODB_TABLE=None, CHECKPOINT=f"file:{lab.dir}/{lab.name('ledger')}", **{
+                "S3_BUCKET": "versions", "S3_KEY": "in.csv", "S3_VERSION_ID": named, "AWS_ENDPOINT_URL_S3": moto.endpoint,
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]})
+            for command in [["run"], ["check"] if missing else ["verify", job.settings["JOB_ID"]]]:
+                said = job.run(*command, expect=MEND if missing else 0, seconds=60).said
+                assert missing is None or f"Allow {missing} on {arn} " in said, said
+            assert log_range(lab.kafka.bootstrap, job.settings["KAFKA_TOPIC"]) == (0, 0 if missing else ROWS)
+    finally:
+        moto.stop()
 
 
 def test_actions_of_reading_dead_letters(lab, account):

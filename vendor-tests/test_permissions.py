@@ -378,6 +378,33 @@ def test_a_version_of_the_object(lab, ground):
         moto.stop()
 
 
+def test_a_role_of_a_profile(lab, account):
+    """Both must allow it: the policy of whoever asks for the role, and the role's own trust policy."""
+    root = client("iam", account.endpoint, Identity("test", "test"))
+    user = root.get_user(UserName="exact")["User"]["Arn"]
+
+    def trusted(*principals):
+        root.update_assume_role_policy(RoleName="load", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": "sts:AssumeRole"}]}))
+
+    stranger = root.create_user(UserName="stranger")["User"]["Arn"]
+    account_root = "arn:aws:iam::000000000000:root"
+    may_assume = elsewhere("sts:AssumeRole", on="the role; its trust policy must allow it too", arn=account.role)
+    for allowed, principal in [(True, user), (True, account_root), (False, account_root), (True, stranger)]:
+        account.allow(*([may_assume] if allowed else []))
+        trusted(principal)
+        granted = allowed and principal != stranger
+        job = aws_job(lab, account, AWS_PROFILE="role", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+        account.profiles(job)
+        file = job.directory / ".aws" / "credentials"
+        file.write_text(f"[user]\naws_access_key_id = {account.exact.access_key}\naws_secret_access_key = {account.exact.secret_key}\n")
+        said = job.run(expect=0 if granted else MEND, seconds=60).said
+        words = [] if granted else [f"Allow sts:AssumeRole on {account.role} to ", f"trust policy of {account.role}"]
+        for word in words:
+            assert word in said, f"{word!r} is not in:\n{said}"
+        assert log_range(lab.kafka.bootstrap, job.settings["KAFKA_TOPIC"]) == (0, ROWS if granted else 0)
+
+
 def test_actions_of_reading_dead_letters(lab, account):
     account.s3.put_object(Bucket="lab-credentials", Key="exact.csv", Body=BAD)
     job = aws_job(lab, account, ON_BAD_ROW="dlq", KAFKA_DLQ_TOPIC=lab.topic())

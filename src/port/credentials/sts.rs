@@ -47,8 +47,11 @@ impl Sts {
             advice: "Mend AWS_ENDPOINT_URL_STS".into(),
         })?;
         let headers: Vec<_> = headers.into_iter().chain(signed).collect();
-        let permission = "sts:AssumeRole to the identity of source_profile or credential_source";
-        self.ask(role, &body, &headers, permission)
+        let arn = one_line(&role.arn);
+        let allow = format!(
+            "Allow sts:AssumeRole on {arn} to the identity of source_profile or credential_source, in the trust policy of {arn} too"
+        );
+        self.ask(role, &body, &headers, &allow)
     }
 
     /// Whose the keys are. Nobody can forbid the question.
@@ -86,9 +89,11 @@ impl Sts {
         };
         let body = assume_role_with_web_identity(role, token.trim());
         let headers = [("content-type".to_owned(), FORM.to_owned())];
-        let permission =
-            "sts:AssumeRoleWithWebIdentity to this identity provider, audience and subject";
-        self.ask(role, &body, &headers, permission)
+        let arn = one_line(&role.arn);
+        let allow = format!(
+            "Let the trust policy of {arn} allow sts:AssumeRoleWithWebIdentity to this identity provider, audience and subject"
+        );
+        self.ask(role, &body, &headers, &allow)
     }
 
     fn ask(
@@ -96,7 +101,7 @@ impl Sts {
         role: &Role,
         body: &str,
         headers: &[(String, String)],
-        permission: &str,
+        allow: &str,
     ) -> Result<Keys, NoKeys> {
         let body = Some(body.as_bytes());
         let request = Request { body, url: &self.url, headers, repeatable: true };
@@ -110,11 +115,11 @@ impl Sts {
         };
         let mut answer = self.http.send(&request).map_err(failed)?;
         let body = answer.read_all(CREDENTIALS_ANSWER_BYTES_MAX).map_err(failed)?;
-        sts_reply(answer.status(), &body).map_err(|refusal| refused(role, refusal, permission))
+        sts_reply(answer.status(), &body).map_err(|refusal| refused(role, refusal, allow))
     }
 }
 
-fn refused(role: &Role, refusal: Refusal, permission: &str) -> NoKeys {
+fn refused(role: &Role, refusal: Refusal, allow: &str) -> NoKeys {
     let arn = one_line(&role.arn);
     let (code, problem) = match refusal {
         Refusal::Passing(problem) => return NoKeys::Passing(problem),
@@ -140,7 +145,7 @@ fn refused(role: &Role, refusal: Refusal, permission: &str) -> NoKeys {
         "RegionDisabledException" => {
             "Switch STS on for the region in the account's settings, or mend AWS_REGION".to_owned()
         }
-        _ => format!("Let the trust policy of {arn} allow {permission}, or name another role (AWS_ROLE_ARN, or role_arn of the profile)"),
+        _ => format!("{allow}, or name another role (AWS_ROLE_ARN, or role_arn of the profile)"),
     };
     NoKeys::Refused { problem: format!("role {arn}: {problem}"), advice }
 }
@@ -303,7 +308,7 @@ mod tests {
         let cases = [
             (
                 answer("403 No", "", &error("AccessDenied")),
-                "refused: role arn:x: STS answers AccessDenied (403): m. Let the trust policy of arn:x allow sts:AssumeRole",
+                "refused: role arn:x: STS answers AccessDenied (403): m. Allow sts:AssumeRole on arn:x to the identity of source_profile or credential_source, in the trust policy of arn:x too, or",
             ),
             (answer("403 No", "", &error("ExpiredToken")), "put a fresh one there"),
             (answer("403 No", "", &error("InvalidClientTokenId")), "mend those of source_profile"),

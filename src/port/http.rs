@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
+use rustls::{Error as TlsError, InvalidMessage};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
@@ -34,7 +35,7 @@ use crate::limits::{
 };
 use crate::port::credentials::Lookup;
 use crate::port::small_file::read_text;
-use crate::port::tls::Tls;
+use crate::port::tls::{Distrust, Tls, tls_error};
 use crate::stop::{Peer, Stop};
 use crate::wire::http::{one_line, unix_seconds};
 use crate::wire::no_proxy::NoProxy;
@@ -373,10 +374,29 @@ fn was_closed(error: &Error) -> bool {
     )
 }
 
-/// How the library says that something else than TLS came.
-const NO_TLS: &str = "InvalidContentType";
+/// Whether something else than TLS came.
+fn is_no_tls(why: &io::Error) -> bool {
+    let no_tls = TlsError::InvalidMessage(InvalidMessage::InvalidContentType);
+    tls_error(why).is_some_and(|error| *error == no_tls)
+}
+
+/// The server's certificate is not taken.
+fn distrusted(error: &Error) -> Option<Failed> {
+    let Error::Io(why) = error else { return None };
+    let said = tls_error(why)?;
+    let distrust = Distrust::of(said)?;
+    let problem = format!("the certificate {}: {}", distrust.words(), one_line(&said.to_string()));
+    let advice = distrust.advice(
+        "Name the host as its certificate does in AWS_ENDPOINT_URL and its like, or give it a certificate for this name; where AWS itself is meant, something is between us and AWS",
+        "Something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own: set AWS_CA_BUNDLE to a file of the authorities to trust, as PEM",
+    );
+    Some(Failed { problem, advice: Some(advice) })
+}
 
 fn failed(error: &Error) -> Failed {
+    if let Some(failed) = distrusted(error) {
+        return failed;
+    }
     let advice = match error {
         Error::BadUri(_) | Error::Http(_) => {
             Some("Mend AWS_ENDPOINT_URL and its like: they are URLs as in https://host:port")
@@ -387,12 +407,8 @@ fn failed(error: &Error) -> Failed {
         Error::ConnectProxyFailed(why) if why.contains(" 403") => Some(
             "The proxy does not let us through: let it allow this host, or name the host in NO_PROXY where it is reached without a proxy",
         ),
-        // The library's error type is out of reach here, its words are not.
-        error if error.to_string().contains(NO_TLS) => Some(
+        Error::Io(why) if is_no_tls(why) => Some(
             "Mend AWS_ENDPOINT_URL and its like, which begin with http:// where the port has no TLS, or HTTPS_PROXY in the same way",
-        ),
-        error if error.to_string().contains("invalid peer certificate") => Some(
-            "The certificate is not trusted: something is between us and AWS, or AWS_ENDPOINT_URL names a host with a certificate of its own; AWS_CA_BUNDLE names a file of the authorities to trust",
         ),
         _ => None,
     };
@@ -402,7 +418,7 @@ fn failed(error: &Error) -> Failed {
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the connection was closed before all had come".into()
         }
-        error if error.to_string().contains(NO_TLS) => {
+        Error::Io(error) if is_no_tls(error) => {
             "what answers speaks no TLS, and https was asked for".into()
         }
         Error::Io(error) => one_line(&error.to_string()),

@@ -7,7 +7,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::wire::pem::{Certificates, PrivateKey};
 
 /// What is done on a connection, one after the other.
 pub(crate) enum Act {
@@ -53,6 +59,30 @@ impl Script {
     pub(crate) fn requests(self) -> Vec<String> {
         self.server.join().unwrap()
     }
+}
+
+/// A server of TLS for one handshake: its URL, and its thread. The certificate (PEM) is valid for
+/// `localhost`, or is none of a server at all; its key is not proven before it is refused.
+#[expect(clippy::disallowed_methods, reason = "the other end of a test needs its own thread")]
+pub(crate) fn certified(certificate: &[u8]) -> (String, JoinHandle<()>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKey::parse(include_bytes!("tls/testdata/server.key.pem")).unwrap().to_der();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let chain = Certificates::parse(certificate).unwrap().as_der().to_vec();
+    let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(certified));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = ServerConnection::new(Arc::new(config)).unwrap();
+        assert!(connection.complete_io(&mut stream).is_err(), "the certificate is refused");
+    });
+    (url, server)
 }
 
 /// An answer with its length; `headers` are lines that end in CRLF.

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use rustls::client::{Resumption, WantsClientCert};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, ConfigBuilder, Error, RootCertStore,
+};
 
 use super::stream::{Deadline, Moved, Socket};
 use crate::limits::{TLS_OUTPUT_BYTES, TLS_READS_MAX};
@@ -86,8 +88,59 @@ fn builder(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClie
 }
 
 /// What TLS itself has to say about a failure.
-pub fn tls_error(why: &io::Error) -> Option<&rustls::Error> {
+pub fn tls_error(why: &io::Error) -> Option<&Error> {
     why.get_ref()?.downcast_ref()
+}
+
+/// Why a server's certificate is not taken, as far as the way out differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    OtherName,
+    NotToday,
+    UnknownAuthority,
+    /// Whom we trust does not matter: the certificate itself is not as TLS wants it.
+    Unfit,
+}
+
+impl Distrust {
+    pub fn of(error: &Error) -> Option<Distrust> {
+        let Error::InvalidCertificate(why) = error else { return None };
+        Some(match why {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Distrust::OtherName
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Distrust::NotToday,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Distrust::UnknownAuthority
+            }
+            _ => Distrust::Unfit,
+        })
+    }
+
+    /// What the certificate is, or is not.
+    pub fn words(self) -> &'static str {
+        match self {
+            Distrust::OtherName => "is for another host name",
+            Distrust::NotToday => "is not valid today",
+            Distrust::UnknownAuthority => "is not trusted",
+            Distrust::Unfit => "can not be accepted",
+        }
+    }
+
+    /// What to do. Where names and authorities are set differs from service to service.
+    pub fn advice(self, names: &'static str, authorities: &'static str) -> &'static str {
+        match self {
+            Distrust::OtherName => names,
+            Distrust::NotToday => "Renew the server's certificate, or set this machine's clock",
+            Distrust::UnknownAuthority => authorities,
+            Distrust::Unfit => {
+                "Give the server a certificate of its own: of X.509 version 3, no authority's (CA:FALSE), for servers (serverAuth), with its name in subjectAltName, and signed with SHA-256 or better by RSA, Ed25519 or ECDSA (P-256, P-384); one that is its own authority (openssl req -x509 makes such) will not do"
+            }
+        }
+    }
 }
 
 /// One connection's keys and buffers.
@@ -209,7 +262,7 @@ impl Session {
     }
 }
 
-fn broken(why: rustls::Error) -> io::Error {
+fn broken(why: Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 

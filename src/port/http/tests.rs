@@ -1,7 +1,7 @@
 //! The client against servers by script.
 
 use super::*;
-use crate::port::http_script::{Act, Script, answer};
+use crate::port::http_script::{Act, Script, answer, certified};
 
 fn get(http: &Http, url: &str, repeatable: bool) -> Result<Answer, Failed> {
     http.send(&Request { body: None, url, headers: &[], repeatable })
@@ -150,6 +150,41 @@ fn a_port_without_tls() {
     assert!(plain.problem.starts_with("what answers speaks no TLS"), "{plain:?}");
     assert!(plain.advice.is_some_and(|advice| advice.contains("http://")), "{plain:?}");
     server.join().unwrap();
+}
+
+#[test]
+fn certificates_that_are_not_taken() {
+    let directory = std::env::temp_dir().join(format!("ctk-distrust-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("authority.pem").to_str().unwrap().to_owned();
+    let authority = include_bytes!("../tls/testdata/authority.pem");
+    let server = include_bytes!("../tls/testdata/server.pem");
+    std::fs::write(&path, authority).unwrap();
+    let bundle = |name: &str| (name == "AWS_CA_BUNDLE").then(|| path.clone());
+    let (knows, knows_not) = (Http::new(&bundle).unwrap(), Http::new(&|_| None).unwrap());
+    let unfit = ("the certificate can not be accepted: ", "(CA:FALSE)");
+    for (http, certificate, (problem, advice)) in [
+        (&knows_not, &server[..], ("the certificate is not trusted: ", "set AWS_CA_BUNDLE to")),
+        (&knows, &server[..], ("the certificate is for another host name: ", "Name the host as")),
+        // Its own authority: that it is in the bundle does not help.
+        (&knows, &authority[..], unfit),
+        (&knows_not, &authority[..], unfit),
+    ] {
+        let (url, server) = certified(certificate);
+        let failed = get(http, &url, true).unwrap_err();
+        server.join().unwrap();
+        let at = format!(" ({})", host(&url));
+        let words = failed.problem.strip_prefix(problem);
+        assert!(words.is_some_and(|words| words.ends_with(&at)), "{failed:?}");
+        assert!(failed.advice.is_some_and(|said| said.contains(advice)), "{failed:?}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+    for why in [rustls::CertificateError::Expired, rustls::CertificateError::NotValidYet] {
+        let why = TlsError::InvalidCertificate(why);
+        let failed = failed(&Error::Io(io::Error::new(io::ErrorKind::InvalidData, why)));
+        assert!(failed.problem.starts_with("the certificate is not valid today: "), "{failed:?}");
+        assert!(failed.advice.is_some_and(|advice| advice.contains("clock")), "{failed:?}");
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::io::{self, ErrorKind};
 
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, Error};
 
 use crate::flow::ports::{Fault, Missing, Trouble};
-use crate::port::tls::tls_error;
+use crate::port::tls::{Distrust, tls_error};
 use crate::stop::{Peer, Stop};
 use crate::wire::kafka::errors::{
     CLUSTER_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_TOPIC,
@@ -176,33 +176,15 @@ pub(super) fn no_handshake(server: &str, why: &io::Error) -> Fault {
 /// What TLS itself has against the peer, or the peer against us. All of it needs a person.
 pub(super) fn tls(server: &str, why: &io::Error) -> Option<Fault> {
     let said = tls_error(why)?;
-    let (problem, advice) = match said {
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => (
-            format!("the certificate of {server} is for another host name: {said}"),
+    if let Some(distrust) = Distrust::of(said) {
+        let problem = format!("the certificate of {server} {}: {said}", distrust.words());
+        let advice = distrust.advice(
             "Name the broker as its certificate does in KAFKA_BOOTSTRAP_SERVERS (and in the brokers' advertised.listeners), or give it a certificate for this name; the check can not be switched off",
-        ),
-        Error::InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => (
-            format!("the certificate of {server} is not valid today: {said}"),
-            "Renew the broker's certificate, or set this machine's clock",
-        ),
-        Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => (
-            format!("the certificate of {server} is not trusted: {said}"),
             "Set KAFKA_SSL_CA_FILE (or KAFKA_SSL_CA_PEM) to the certificate of the authority that signed it, as PEM; without it the public authorities are trusted",
-        ),
-        // Whom we trust does not matter: the certificate itself is not as TLS wants it.
-        Error::InvalidCertificate(_) => (
-            format!("the certificate of {server} can not be accepted: {said}"),
-            "Give the broker a certificate of its own: of X.509 version 3, no authority's (CA:FALSE), for servers (serverAuth), with its name in subjectAltName, and signed with SHA-256 or better by RSA, Ed25519 or ECDSA (P-256, P-384); one that is its own authority (openssl req -x509 makes such) will not do",
-        ),
+        );
+        return Some(Fault::last(Stop::refused(Peer::Broker, problem, advice)));
+    }
+    let (problem, advice) = match said {
         Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate

@@ -548,7 +548,8 @@ pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws 
 /// Half of a pair is a mistake, whatever other credentials there may be.
 fn check_keys(values: &mut Values) {
     let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
-    match (values.get(id).is_some(), values.get(secret).is_some()) {
+    let is_given = |name| values.get(name).is_some() || values.is_refused(name);
+    match (is_given(id), is_given(secret)) {
         (false, true) => values.problem(format!("{secret} is set, but {id} is missing")),
         (true, false) => values.problem(format!("{id} is set, but {secret} is missing")),
         _ => {}

@@ -111,6 +111,19 @@ fn a_secret_after_a_mistyped_flag_is_not_repeated() {
 }
 
 #[test]
+fn a_key_that_can_not_be_read_is_not_missing_too() {
+    let remote = REMOTE.replace("AWS_SECRET_ACCESS_KEY=S", "");
+    for (key, expected) in [
+        ("", "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is missing"),
+        ("AWS_SECRET_ACCESS_KEY_FILE=/none", "AWS_SECRET_ACCESS_KEY_FILE=/none: No such file"),
+        ("AWS_SECRET_ACCESS_KEY_FILE=/secret AWS_SECRET_ACCESS_KEY=S", "are both set"),
+    ] {
+        let problems = problems_of(&format!("{remote} {key}"), "");
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_password_that_can_not_be_read_is_not_missing_too() {
     let login =
         "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT KAFKA_SASL_MECHANISM=PLAIN KAFKA_SASL_USERNAME=me";

@@ -203,6 +203,8 @@ pub struct Aws {
     pub dynamodb_endpoint: Option<String>,
     pub cloudwatch_endpoint: Option<String>,
     pub secrets_endpoint: Option<String>,
+    /// By the names of their services, for a profile that has all but the flags ignored.
+    pub flag_endpoints: BTreeMap<&'static str, String>,
     pub variant: Variant,
     pub requester_pays: bool,
     /// `None`: the object's latest.
@@ -224,7 +226,9 @@ pub struct AwsVariables {
 impl AwsVariables {
     /// An empty value counts as none.
     pub fn set(&mut self, name: &str, value: &str) {
-        if !value.trim().is_empty() {
+        if value.trim().is_empty() {
+            self.by_name.remove(name);
+        } else {
             self.by_name.insert(name.to_owned(), Secret::new(value.trim().to_owned()));
         }
     }

@@ -2,6 +2,8 @@
 
 #[path = "tests/buckets.rs"]
 mod buckets;
+#[path = "tests/endpoints.rs"]
+mod endpoints;
 #[path = "tests/hostile.rs"]
 mod hostile;
 #[path = "tests/logins.rs"]
@@ -97,6 +99,7 @@ fn a_run_on_aws() {
         dynamodb_endpoint: None,
         cloudwatch_endpoint: None,
         secrets_endpoint: None,
+        flag_endpoints: BTreeMap::new(),
         variant: Variant::default(),
         requester_pays: false,
         s3_version_id: None,

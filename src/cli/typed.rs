@@ -1,12 +1,14 @@
 //! Texts to types: parsed once, and what is wrong is said in the words of who set it.
 
+use std::collections::BTreeMap;
+
 use super::bootstrap::parse_bootstrap;
 use super::given::{Value, Values};
 use super::shown;
 use crate::limits::{COLUMNS_MAX, METRICS_LEASE_SECONDS_MIN};
 use crate::settings::{
     Aws, AwsVariables, CheckpointAt, Csv, Group, Header, KafkaClient, KafkaSecurity, Level, Log,
-    LogFormat, Metrics, MetricsTo, OnBadRow, Server, Settings, SourceAt, TABLE, Verify,
+    LogFormat, Metrics, MetricsTo, OnBadRow, Server, Setting, Settings, SourceAt, TABLE, Verify,
 };
 use crate::wire::aws_endpoint::{Variant, endpoint as endpoint_of, is_region};
 use crate::wire::compress::Compression;
@@ -510,29 +512,24 @@ pub(super) fn aws(values: &mut Values, security: Option<&KafkaSecurity>) -> Aws 
         values.problem(format!("{origin}={text} is not the name of a region, like eu-west-1"));
     }
     check_keys(values);
-    let mut endpoint = |name| {
-        let common = "AWS_ENDPOINT_URL";
-        let name = if values.get(name).is_some() { name } else { common };
-        endpoint(values, name)
-    };
-    let s3_endpoint = endpoint("AWS_ENDPOINT_URL_S3");
-    let dynamodb_endpoint = endpoint("AWS_ENDPOINT_URL_DYNAMODB");
-    let cloudwatch_endpoint = endpoint("AWS_ENDPOINT_URL_CLOUDWATCH");
-    let secrets_endpoint = endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER");
-    let sts_endpoint = endpoint("AWS_ENDPOINT_URL_STS");
+    let is_ignoring = values.text("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") == Some("true");
+    let mut found = endpoints(values, is_ignoring);
+    let flag_endpoints = endpoints(values, true);
     let is = |name: &str, word: &str| values.text_or_default(name) == word;
     let mut variables = AwsVariables::default();
-    for setting in TABLE.iter().filter(|setting| setting.group == Group::Aws) {
+    let is_endpoint = |setting: &Setting| setting.name.starts_with("AWS_ENDPOINT_URL");
+    for setting in TABLE.iter().filter(|s| s.group == Group::Aws && !is_endpoint(s)) {
         variables.set(setting.name, values.text(setting.name).unwrap_or_default());
     }
-    variables.set("AWS_ENDPOINT_URL_STS", sts_endpoint.as_deref().unwrap_or_default());
+    variables.set("AWS_ENDPOINT_URL_STS", found.get("sts").map_or("", String::as_str));
     variables.set("HOME", values.home.as_deref().unwrap_or_default());
     Aws {
         region,
-        s3_endpoint,
-        dynamodb_endpoint,
-        cloudwatch_endpoint,
-        secrets_endpoint,
+        s3_endpoint: found.remove("s3"),
+        dynamodb_endpoint: found.remove("dynamodb"),
+        cloudwatch_endpoint: found.remove("cloudwatch"),
+        secrets_endpoint: found.remove("secrets_manager"),
+        flag_endpoints,
         variant: Variant {
             fips: is("AWS_USE_FIPS_ENDPOINT", "true"),
             dual_stack: is("AWS_USE_DUALSTACK_ENDPOINT", "true"),
@@ -556,9 +553,29 @@ fn check_keys(values: &mut Values) {
     }
 }
 
+/// Where the services are that are not at AWS's own endpoints, by the names that profiles have
+/// for them; of flags alone, or of variables too.
+fn endpoints(values: &mut Values, of_flags: bool) -> BTreeMap<&'static str, String> {
+    let services = [
+        ("s3", "AWS_ENDPOINT_URL_S3"),
+        ("dynamodb", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("cloudwatch", "AWS_ENDPOINT_URL_CLOUDWATCH"),
+        ("secrets_manager", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        ("sts", "AWS_ENDPOINT_URL_STS"),
+    ];
+    let mut found = BTreeMap::new();
+    for (service, own) in services {
+        let mut given = [own, "AWS_ENDPOINT_URL"].into_iter().filter_map(|name| values.get(name));
+        let counting = given.find(|value| value.is_flag || !of_flags).cloned();
+        if let Some(url) = counting.and_then(|value| endpoint(values, &value)) {
+            found.insert(service, url);
+        }
+    }
+    found
+}
+
 /// It is not shown, for it might hold a password.
-fn endpoint(values: &mut Values, name: &str) -> Option<String> {
-    let value = values.get(name)?.clone();
+fn endpoint(values: &mut Values, value: &Value) -> Option<String> {
     let found = endpoint_of(&value.text).map(str::to_owned);
     if found.is_none() {
         let problem = format!("{}: takes http://host:port or https://host:port", value.origin);

@@ -417,6 +417,13 @@ pub const TABLE: &[Setting] = &[
         "",
         "The same for Secrets Manager alone",
     ),
+    plain(
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        Group::Aws,
+        Takes::OneOf(&["false", "true"]),
+        "false",
+        "Ignore these and a profile's, not flags",
+    ),
 ];
 
 /// How a secret may also be given: the name of a file that holds it.

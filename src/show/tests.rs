@@ -1,6 +1,8 @@
 //! Every line of the log, as text and as JSON, against two golden files. Whoever changes a line
 //! changes what `report` and people's own tools read: the files show it.
 
+use std::collections::BTreeMap;
+
 use super::log::{Fact, Line};
 use super::start::{self, Start};
 use crate::event::{Because, Event, Lane, Progress, Summary};
@@ -91,6 +93,7 @@ fn settings() -> Settings {
             dynamodb_endpoint: None,
             cloudwatch_endpoint: None,
             secrets_endpoint: None,
+            flag_endpoints: BTreeMap::new(),
             variant: Variant::default(),
             requester_pays: false,
             s3_version_id: None,

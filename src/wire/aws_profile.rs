@@ -98,9 +98,6 @@ impl Profiles {
 
     /// Where a service is, as its variables have it: `s3`, `secrets_manager`.
     pub fn endpoint(&self, name: &str, service: &str) -> Option<&str> {
-        if self.says(name, "ignore_configured_endpoint_urls") == Some(true) {
-            return None;
-        }
         let services = self.value(name, "services").and_then(|section| self.services.get(section));
         let own = services.and_then(|services| services.get(&format!("{service}.endpoint_url")));
         own.map(String::as_str)
@@ -460,7 +457,7 @@ mod tests {
 
     #[test]
     fn where_the_services_of_a_profile_are() {
-        let config = "[default]\nendpoint_url = http://all # for tests\n[profile p]\nservices = mine\nendpoint_url=http://p\nuse_fips_endpoint = True\nca_bundle = /ca.pem\n[services mine]\ns3 = \n  endpoint_url = http://s3\n  max = 1\ndynamodb =\n  endpoint_url = http://db\n[services 'other']\nsts=\n  endpoint_url = http://sts\n[profile q]\nservices = other\n[profile r]\nservices = mine\nignore_configured_endpoint_urls = true\nendpoint_url = http://r";
+        let config = "[default]\nendpoint_url = http://all # for tests\n[profile p]\nservices = mine\nendpoint_url=http://p\nuse_fips_endpoint = True\nca_bundle = /ca.pem\n[services mine]\ns3 = \n  endpoint_url = http://s3\n  max = 1\ndynamodb =\n  endpoint_url = http://db\n[services 'other']\nsts=\n  endpoint_url = http://sts\n[profile q]\nservices = other\n[profile r]\nignore_configured_endpoint_urls = true";
         let profiles = Profiles::parse(config, "").unwrap();
         let cases = [
             ("default", "s3", Some("http://all")),
@@ -469,7 +466,6 @@ mod tests {
             ("p", "sts", Some("http://p")),
             ("q", "sts", Some("http://sts")),
             ("q", "s3", None),
-            ("r", "s3", None),
             ("none", "s3", None),
         ];
         for (name, service, expected) in cases {
@@ -477,6 +473,7 @@ mod tests {
         }
         assert_eq!(profiles.says("p", "use_fips_endpoint"), Some(true));
         assert_eq!(profiles.says("p", "use_dualstack_endpoint"), None);
+        assert_eq!(profiles.says("r", "ignore_configured_endpoint_urls"), Some(true));
         assert_eq!(profiles.ca_bundle("p"), Some("/ca.pem"));
     }
 

@@ -113,6 +113,10 @@ impl Files {
     pub(super) fn complete(&self, aws: &mut Aws) -> Result<(), String> {
         // Why there is none is the affair of whoever needs something of it.
         let Ok(profiles) = self.read() else { return Ok(()) };
+        let ignores = match aws.variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+            Some(word) => word == "true",
+            None => profiles.says(&self.name, "ignore_configured_endpoint_urls") == Some(true),
+        };
         let mut sts = aws.variables.get("AWS_ENDPOINT_URL_STS").map(str::to_owned);
         for (service, place) in [
             ("s3", &mut aws.s3_endpoint),
@@ -121,6 +125,14 @@ impl Files {
             ("secrets_manager", &mut aws.secrets_endpoint),
             ("sts", &mut sts),
         ] {
+            if ignores {
+                let of_flag = aws.flag_endpoints.get(service).cloned();
+                if *place != of_flag {
+                    log::info!(target: LOG, "the endpoint that is set for {service} does not count: profile {} ignores such", one_line(&self.name));
+                }
+                *place = of_flag;
+                continue;
+            }
             let Some(url) = profiles.endpoint(&self.name, service).filter(|_| place.is_none())
             else {
                 continue;
@@ -213,6 +225,8 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use std::path::PathBuf;
 
     use super::*;
@@ -292,7 +306,7 @@ mod tests {
 
     #[test]
     fn what_the_settings_leave_open() {
-        let config = "[default]\nuse_dualstack_endpoint = true\nservices = s\nendpoint_url = http://all/\nca_bundle = /ca\n[services s]\ns3 =\n  endpoint_url = http://s3:1\n[profile bad]\nendpoint_url = http://hush@x\n";
+        let config = "[default]\nuse_dualstack_endpoint = true\nservices = s\nendpoint_url = http://all/\nca_bundle = /ca\n[services s]\ns3 =\n  endpoint_url = http://s3:1\n[profile bad]\nendpoint_url = http://hush@x\n[profile ignoring]\nendpoint_url = http://own\nignore_configured_endpoint_urls = TRUE\n";
         let home = Home::new("complete", config, "");
         let aws = |values: &[(&str, &str)]| {
             let mut values = values.to_vec();
@@ -303,6 +317,7 @@ mod tests {
                 dynamodb_endpoint: Some("http://db".into()),
                 cloudwatch_endpoint: None,
                 secrets_endpoint: None,
+                flag_endpoints: BTreeMap::new(),
                 variant: Variant::default(),
                 requester_pays: false,
                 s3_version_id: None,
@@ -329,6 +344,23 @@ mod tests {
         let before = found.clone();
         Files::new(&found.variables.clone()).complete(&mut found).unwrap();
         assert_eq!(found, before);
+
+        // As botocore has it, but that flags are above all.
+        let ignoring = |values: &[(&str, &str)]| {
+            let mut found = aws(&[&[("AWS_PROFILE", "ignoring")], values].concat());
+            found.s3_endpoint = Some("http://flag".into());
+            found.flag_endpoints.insert("s3", "http://flag".into());
+            Files::new(&found.variables.clone()).complete(&mut found).unwrap();
+            let sts = found.variables.get("AWS_ENDPOINT_URL_STS").map(str::to_owned);
+            [found.s3_endpoint, found.dynamodb_endpoint, found.secrets_endpoint, sts]
+        };
+        let (flag, db, own) = ("http://flag", "http://db", "http://own");
+        let some = |urls: [&str; 4]| urls.map(|url| (!url.is_empty()).then(|| url.to_owned()));
+        let name = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+        let sts = ("AWS_ENDPOINT_URL_STS", "http://sts");
+        assert_eq!(ignoring(&[sts]), some([flag, "", "", ""]));
+        assert_eq!(ignoring(&[sts, (name, "true")]), some([flag, "", "", ""]));
+        assert_eq!(ignoring(&[sts, (name, "false")]), some([flag, db, own, "http://sts"]));
 
         let mut found = aws(&[("AWS_PROFILE", "bad")]);
         let problem = Files::new(&found.variables.clone()).complete(&mut found).unwrap_err();

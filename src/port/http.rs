@@ -28,7 +28,7 @@ use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 use ureq::{Agent, Body, Error, Proxy, ProxyProtocol, Timeout};
 
-use self::transport::{Clock, agent};
+use self::transport::{Clock, SPEAKS_TLS, agent};
 use crate::flow::ports::{Fault, Read};
 use crate::limits::{
     CALL_TIMEOUT_MS, CERTIFICATES_BYTES_MAX, CLOCK_RIGHT_MS_MAX, CLOCK_SKEW_MS_MAX,
@@ -190,7 +190,8 @@ impl Http {
         if let Some(skew_ms) = skew_ms {
             self.clock.told_skew(skew_ms);
         }
-        Ok(Answer { response, skew_ms, clock: Arc::clone(&self.clock) })
+        let plain_host = request.url.starts_with("http://").then(|| host(request.url).to_owned());
+        Ok(Answer { response, skew_ms, plain_host, clock: Arc::clone(&self.clock) })
     }
 
     /// Our clock less that of the server that told its time last.
@@ -254,8 +255,18 @@ pub struct Answer {
     response: Response<Body>,
     /// Our clock less the server's, where it sent a `Date`.
     skew_ms: Option<i64>,
+    /// Who was asked without TLS.
+    plain_host: Option<String>,
     clock: Arc<Clock>,
 }
+
+/// How servers of HTTPS answer what came without TLS: nginx, Go (MinIO), Apache, Tomcat.
+const TLS_IS_WANTED: [&[u8]; 4] = [
+    b"plain HTTP request was sent to HTTPS port",
+    b"Client sent an HTTP request to an HTTPS server",
+    b"speaking plain HTTP to an SSL-enabled server port",
+    b"This combination of host and port requires TLS",
+];
 
 impl Answer {
     pub fn status(&self) -> u16 {
@@ -314,7 +325,7 @@ impl Answer {
         let mut chunk = [0; 4096];
         loop {
             match self.read(&mut chunk)? {
-                Read::End => return Ok(body),
+                Read::End => return self.without_tls(&body).map_or(Ok(body), Err),
                 Read::Bytes(count) => {
                     body.extend(chunk.iter().take(count));
                     if body.len() > bytes_max {
@@ -329,6 +340,17 @@ impl Answer {
                 return Err(Failed { problem, advice: None });
             }
         }
+    }
+
+    /// The body says that TLS should have been spoken.
+    fn without_tls(&self, body: &[u8]) -> Option<Failed> {
+        let host = self.plain_host.as_ref().filter(|_| self.status() == 400)?;
+        let says = |words: &&[u8]| body.windows(words.len()).any(|part| part == *words);
+        TLS_IS_WANTED.iter().any(says).then(|| {
+            let mut failed = failed(&Error::Tls(SPEAKS_TLS));
+            failed.problem = format!("{} ({host})", failed.problem);
+            failed
+        })
     }
 }
 
@@ -407,6 +429,9 @@ fn failed(error: &Error) -> Failed {
         Error::ConnectProxyFailed(why) if why.contains(" 403") => Some(
             "The proxy does not let us through: let it allow this host, or name the host in NO_PROXY where it is reached without a proxy",
         ),
+        Error::Tls(SPEAKS_TLS) => {
+            Some("Begin AWS_ENDPOINT_URL and its like with https:// where the port speaks TLS")
+        }
         Error::Io(why) if is_no_tls(why) => Some(
             "Mend AWS_ENDPOINT_URL and its like, which begin with http:// where the port has no TLS, or HTTPS_PROXY in the same way",
         ),
@@ -422,6 +447,7 @@ fn failed(error: &Error) -> Failed {
             "what answers speaks no TLS, and https was asked for".into()
         }
         Error::Io(error) => one_line(&error.to_string()),
+        Error::Tls(SPEAKS_TLS) => SPEAKS_TLS.to_owned(),
         Error::ConnectProxyFailed(why) => one_line(why),
         error => one_line(&error.to_string()),
     };

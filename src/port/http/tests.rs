@@ -153,6 +153,39 @@ fn a_port_without_tls() {
 }
 
 #[test]
+fn a_port_with_tls() {
+    let alert = Act::Answer(vec![0x15, 3, 1, 0, 2, 2, 70]);
+    let go = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
+    let other = "The plain HTTP request was sent to a port";
+    for (act, is_tls) in [
+        (alert, true),
+        (Act::Answer(go.to_vec()), true),
+        (answer("400 Bad Request", "", nginx), true),
+        (answer("400 Bad Request", "", other), false),
+        // An object may hold such words, and such bytes.
+        (answer("200 OK", "", nginx), false),
+        (answer("200 OK", "", "\x15\x03"), false),
+    ] {
+        let script = Script::run(vec![vec![act]]);
+        let read = get(&Http::new(&|_| None).unwrap(), &script.endpoint, false)
+            .and_then(|mut answer| answer.read_all(100));
+        match read {
+            Ok(_) => assert!(!is_tls),
+            Err(failed) => {
+                let at = host(&script.endpoint);
+                let problem =
+                    format!("what answers speaks TLS, and plain http was asked for ({at})");
+                assert_eq!(failed.problem, problem);
+                assert!(failed.advice.is_some_and(|advice| advice.contains("https://")));
+                assert!(is_tls);
+            }
+        }
+        script.requests();
+    }
+}
+
+#[test]
 fn certificates_that_are_not_taken() {
     let directory = std::env::temp_dir().join(format!("ctk-distrust-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -64,6 +64,10 @@ pub(super) fn agent(proxy: Option<Proxy>, roots: Option<&RootCerts>, clock: &Arc
     Agent::with_parts(config, connector, Lookups)
 }
 
+/// How a TLS server begins its answer to what is no TLS: an alert, of version 3.
+const TLS_ALERT: [u8; 2] = [0x15, 3];
+pub(super) const SPEAKS_TLS: &str = "what answers speaks TLS, and plain http was asked for";
+
 /// Until when the call that is under way may wait.
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -165,8 +169,14 @@ impl<T: Transport> Transport for Patience<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let is_head = !timeout.after.is_not_happening();
         let timeout = self.limited(timeout)?;
-        self.inner.await_input(timeout)
+        let is_more = self.inner.await_input(timeout)?;
+        let is_plain_head = is_head && !self.is_tls();
+        if is_plain_head && self.inner.buffers().input().starts_with(&TLS_ALERT) {
+            return Err(Error::Tls(SPEAKS_TLS));
+        }
+        Ok(is_more)
     }
 
     fn is_open(&mut self) -> bool {

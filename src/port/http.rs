@@ -448,7 +448,11 @@ fn failed(error: &Error) -> Failed {
         }
         Error::Io(error) => one_line(&error.to_string()),
         Error::Tls(SPEAKS_TLS) => SPEAKS_TLS.to_owned(),
-        Error::ConnectProxyFailed(why) => one_line(why),
+        // It says the number twice.
+        Error::ConnectProxyFailed(why) => match why.rsplit_once('/') {
+            Some((_, status)) => format!("the proxy answers {}", one_line(status)),
+            None => one_line(why),
+        },
         error => one_line(&error.to_string()),
     };
     Failed { problem, advice }

@@ -6,6 +6,7 @@
 //!                                               an answer, SOURCE_READ_MS inside its body
 //! ```
 
+use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -202,7 +203,11 @@ impl Resolver for Lookups {
         };
         let mut found: ResolvedSocketAddrs = ArrayVec::from_fn(|_| ([0, 0, 0, 0], 0).into());
         let addresses_max = 16;
-        for address in host.to_socket_addrs().map_err(Error::Io)?.take(addresses_max) {
+        let unknown = |why: io::Error| {
+            let problem = format!("the host name can not be resolved: {why}");
+            Error::Io(io::Error::new(why.kind(), problem))
+        };
+        for address in host.to_socket_addrs().map_err(unknown)?.take(addresses_max) {
             found.push(address);
         }
         if found.is_empty() { Err(Error::HostNotFound) } else { Ok(found) }

@@ -75,9 +75,8 @@ pub(super) fn log_in(
             Ok(Turn::Say(next)) => word = next,
             Ok(Turn::Done) => return Ok(renewal(since, answer.session_lifetime_ms)),
             Err(bad) => {
-                let problem = format!("the login at {} ({mechanism}) ends: {bad}", link.server());
-                let advice = "Look whether KAFKA_BOOTSTRAP_SERVERS names the right cluster: this broker may be a stranger";
-                return Err(refused(problem, advice));
+                let fault = verdict::stranger(link.server(), mechanism, &bad);
+                return Err(final_failure(fault));
             }
         }
     }

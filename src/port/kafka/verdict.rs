@@ -18,6 +18,7 @@ use crate::wire::kafka::versions::Lacks;
 use crate::settings::{Login, SaslMechanism};
 use crate::wire::compress::Compression;
 use crate::wire::sasl::name;
+use crate::wire::sasl::scram::BadScram;
 
 use super::KafkaConfig;
 
@@ -271,6 +272,15 @@ pub(super) fn no_login(
         show_error(error_code)
     );
     Fault::last(Stop::refused(Peer::Broker, problem, advice))
+}
+
+/// The broker does not keep to SCRAM, or does not prove that it knows the password too.
+pub(super) fn stranger(server: &str, mechanism: &str, bad: &BadScram) -> Fault {
+    Fault::last(Stop::refused(
+        Peer::Broker,
+        format!("the login at {server} ({mechanism}) ends: {bad}"),
+        "Look whether KAFKA_BOOTSTRAP_SERVERS names the right cluster: this broker may be a stranger",
+    ))
 }
 
 /// What a broker says, fit for a message: no control characters, not endless.

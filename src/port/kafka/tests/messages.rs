@@ -3,6 +3,7 @@
 //! `messages.txt`.
 
 mod credentials;
+mod ways;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -21,7 +22,7 @@ use crate::wire::kafka::frame::{BadFrame, Foreign};
 use crate::wire::kafka::versions::{Offer, Versions};
 use crate::wire::pem::{Certificates, PrivateKey};
 use crate::wire::s3::{self, Asked, Headers, Place};
-use crate::wire::sasl::scram::Hash;
+use crate::wire::sasl::scram::{BadScram, Hash};
 use crate::wire::secrets_manager::{self, SecretArn};
 
 const GOLDEN: &str = include_str!("messages.txt");
@@ -34,12 +35,18 @@ const NO_KMS: &str =
 #[test]
 fn every_failure_has_its_message() {
     let mut said = String::new();
-    let all = [("Kafka: the port", ports()), ("Kafka: TLS", tls()), ("Kafka: login", logins())];
+    let all = [
+        ("Kafka: the way", ways::to_brokers()),
+        ("Kafka: the port", ports()),
+        ("Kafka: TLS", tls()),
+        ("Kafka: login", logins()),
+    ];
     let more = [
         ("Kafka: permissions", permissions()),
         ("Kafka: topic and broker", topics()),
         ("Kafka: old brokers", clients()),
         ("certificates and keys", pems()),
+        ("AWS: the way", ways::to_services()),
         ("S3", s3_answers()),
         ("DynamoDB", dynamodb_answers()),
         ("Secrets Manager", secret_answers()),
@@ -149,6 +156,10 @@ fn logins() -> Messages {
         ("wrong password, PLAIN", no_login(SaslMechanism::Plain(password.clone()), wrong)),
         ("wrong password, SCRAM", no_login(SaslMechanism::Scram(Hash::Sha512, password), wrong)),
         ("wrong password of a secret", no_login(SaslMechanism::Scram(Hash::Sha512, secret), wrong)),
+        (
+            "a server that does not prove itself",
+            words(verdict::stranger(SERVER, "SCRAM-SHA-512", &BadScram::Signature)),
+        ),
         ("refused by MSK IAM", no_login(SaslMechanism::AwsMskIam, "[1b2c]: Access denied")),
     ]
 }

@@ -260,7 +260,7 @@ pub struct Answer {
     clock: Arc<Clock>,
 }
 
-/// How servers of HTTPS answer what came without TLS: nginx, Go (MinIO), Apache, Tomcat.
+/// How servers of HTTPS answer what came without TLS: nginx, Go (and so `MinIO`), Apache, Tomcat.
 const TLS_IS_WANTED: [&[u8]; 4] = [
     b"plain HTTP request was sent to HTTPS port",
     b"Client sent an HTTP request to an HTTPS server",

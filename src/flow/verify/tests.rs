@@ -1,6 +1,8 @@
 //! A copy into the embedded log, then harm to the log, to the source or to the item, and what
 //! the proof says of it.
 
+mod items;
+
 use std::fs;
 
 use super::{Asked, Depth, Difference, Found, Verdict, is_deleted};
@@ -8,10 +10,10 @@ use crate::flow::job::Job;
 use crate::flow::ports::{Fault, Guard, Ledger, Mark, ReadTo};
 use crate::flow::run;
 use crate::flow::tests::golden::golden;
-use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, TEN_ROWS, is_counted, is_far, tells};
+use crate::flow::tests::lab::{Entry, Hurry, Lab, Script, TEN_ROWS};
 use crate::limits::{PROGRESS_MS, SHORT_LOG_PATIENCE_MS};
 use crate::settings::OnBadRow;
-use crate::stop::{EXIT_AGAIN, EXIT_COMPLETE, EXIT_MEND, Stop};
+use crate::stop::{EXIT_AGAIN, EXIT_MEND, Stop};
 use crate::wire::checkpoint::{Checkpoint, Holder, Identities, LaneItem, OnlyIf, Status};
 
 fn many_rows(count: usize) -> String {
@@ -399,19 +401,6 @@ fn a_partition_that_was_made_again() {
     assert!(matches!(stop, Stop::WrongCluster { .. } | Stop::TopicRemade { .. }), "{stop:?}");
 }
 
-/// No broker was ever reached: nothing is pinned yet, and nobody has overwritten anything.
-#[test]
-fn a_job_that_was_only_taken() {
-    for status in [Status::InProgress, Status::Interrupted, Status::Failed] {
-        let item =
-            Checkpoint { job_id: "j".to_owned(), status: Some(status), ..Checkpoint::default() };
-        let reader = Job::reader("j".into(), String::new(), 1);
-        let stop = reader.of_item(&item, Vec::new()).unwrap_err();
-        assert!(matches!(stop, Stop::NotYetComplete { .. }), "{stop:?}");
-        assert_eq!(stop.exit_code(), EXIT_AGAIN);
-    }
-}
-
 /// The job that is read back from an item is the one that was pinned.
 #[test]
 fn the_pins_are_read_back() {
@@ -692,42 +681,4 @@ fn what_the_compatibility_client_sent() {
             &["=== ", name, "\n", &format!("{verdict:?}: {counts}\n"), &lines.concat()].concat();
     }
     golden("verify_unnumbered", &text);
-}
-
-/// It is refused where a number can not be; where it can, the partition is beside it.
-#[test]
-fn a_damaged_item() {
-    let text = "id,name\n1,a\n2\n3,c\n";
-    let set_aside =
-        |job: &mut Job| job.on_bad_row = OnBadRow::SetAside { topic: "dead".to_owned() };
-    let lab = Lab::new(text).with(set_aside).load();
-    let ledger = fs::read(lab.dir.join("ledger.json")).unwrap();
-    let good: serde_json::Value = serde_json::from_slice(&ledger).unwrap();
-    for (path, value, item) in lab.damages() {
-        for depth in [Depth::Full, Depth::Headers] {
-            lab.put(&item);
-            let proof = lab.verify(depth, false);
-            if is_far(&value) && is_counted(&path) {
-                let stop = proof.unwrap_err();
-                assert!(tells(&stop, &path), "{path} = {value}: {stop}");
-            } else if let Err(stop) = proof {
-                assert_ne!(stop.exit_code(), EXIT_COMPLETE, "{path} = {value}: {stop}");
-            }
-        }
-    }
-    for (lost, missing) in [
-        ("producers", "producers"),
-        ("dlq_producers", "dlq_producers"),
-        ("dlq_rows", "last_line is 3, but total_sent and dlq_rows are 2 and 0"),
-    ] {
-        let mut item = good.clone();
-        if lost.ends_with("producers") {
-            item["j"][lost] = serde_json::Value::Array(Vec::new());
-        } else {
-            item["j"].as_object_mut().unwrap().remove(lost);
-        }
-        lab.put(&item);
-        let stop = lab.verify(Depth::Full, false).unwrap_err();
-        assert!(stop.to_string().contains(missing), "{lost}: {stop}");
-    }
 }

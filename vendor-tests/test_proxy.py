@@ -210,7 +210,7 @@ def test_an_authority_that_is_not_trusted(lab, front, rows, bundle):
     """The proxy works, and is not what is wrong."""
     stranger = Authority(lab.dir / "stranger", "stranger")
     with front.proxy(login=f"{NAME}:{PASSWORD}") as proxy:
-        refused(lab, front, rows, proxy, "The certificate is not trusted", "AWS_CA_BUNDLE", "lab.invalid",
+        refused(lab, front, rows, proxy, "the certificate is not trusted", "AWS_CA_BUNDLE", "lab.invalid",
                 AWS_CA_BUNDLE=stranger.pem if bundle else None)
         assert {asked.status for asked in proxy.asked.values()} == {200}, proxy.asked
 

@@ -158,12 +158,18 @@ class Cluster:
     def create_topic(self, name: str, partitions: int = 1, **config):
         replicas = min(3, len(self.nodes))
         topic = NewTopic(name, partitions, replicas, config={k.replace("_", "."): str(v) for k, v in config.items()})
-        try:
-            self.admin().create_topics([topic], operation_timeout=30)[name].result(60)
-        except KafkaException as error:
-            # The broker repeats a forwarded request within its first second and then finds its own topic.
-            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-                raise
+        for attempts_left in (2, 1, 0):
+            try:
+                self.admin().create_topics([topic], operation_timeout=30)[name].result(60)
+            except KafkaException as error:
+                code = error.args[0].name()
+                # librdkafka gave up the address that it had begun with, for it knows the brokers now.
+                if code == "_DESTROY_BROKER" and attempts_left:
+                    continue
+                # The broker repeats a forwarded request within its first second and then finds its own topic.
+                if code != "TOPIC_ALREADY_EXISTS":
+                    raise
+            break
         wait_until(f"leader of {name}", lambda: self.leader(name) is not None)
         return name
 

@@ -9,6 +9,7 @@ use csv_to_kafka::show::report::page;
 use csv_to_kafka::wire::checkpoint::Checkpoint;
 use csv_to_kafka::wire::compress::{Compression, Encoder};
 use csv_to_kafka::wire::decompress::decompress;
+use csv_to_kafka::wire::log_line::LogLine;
 use csv_to_kafka::wire::provenance::dead_letter_row;
 use csv_to_kafka::wire::record::columns_of;
 use csv_to_kafka::wire::record::dead_letter::Letter;
@@ -18,6 +19,7 @@ use super::{Decoder, choice};
 pub(super) const DECODERS: &[Decoder] = &[
     ("dead_letter", dead_letter),
     ("record_columns", record_columns),
+    ("log_line", log_line),
     ("log_lines", log_lines),
     ("gzip_written", |bytes| written(Compression::Gzip, bytes)),
     ("lz4_written", |bytes| written(Compression::Lz4, bytes)),
@@ -42,6 +44,16 @@ fn record_columns(bytes: &[u8]) {
     let Some(columns) = columns_of(bytes) else { return };
     assert!(!columns.is_empty() && columns.len() < bytes.len());
     assert!(serde_json::from_slice::<serde_json::Value>(bytes).is_ok());
+}
+
+/// As `report` reads each.
+fn log_line(bytes: &[u8]) {
+    let Some(line) = LogLine::parse(&String::from_utf8_lossy(bytes)) else { return };
+    // The years 1970 to 9999.
+    assert!(line.at_ms < 253_500_000_000_000, "{}", line.at_ms);
+    for (name, _) in &line.facts {
+        assert!(line.number(name).is_none_or(|number| number <= 1 << 53), "{line:?}");
+    }
 }
 
 /// A log, of which `report` makes its page; what the log says is in none of its tags.
